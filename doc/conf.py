@@ -55,10 +55,11 @@ sphinx_gallery_conf = {
 }
 
 
-def _skip_routing(app, what, name, obj, skip, options):
-    """Leave out the methods that scikit-learn's metadata routing adds to each estimator."""
-    return skip or bool(re.fullmatch(r"set_\w+_request", name))
+def _skip_foreign(app, what, name, obj, skip, options):
+    """Leave out what estimators inherit from scikit-learn: its pages describe that."""
+    foreign = (getattr(obj, "__module__", None) or "").startswith("sklearn.")
+    return skip or foreign or bool(re.fullmatch(r"set_\w+_request", name))
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", _skip_routing)
+    app.connect("autodoc-skip-member", _skip_foreign)
