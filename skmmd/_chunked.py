@@ -1,0 +1,123 @@
+"""Additive statistics of blocks: ``block_stats`` -> ``merge`` -> finalise, over threads.
+
+What can be written as a sum over blocks of rows is written as three functions. This module runs the
+first two; the caller finalises. Blocks are fixed by the data and merged in their order, so that the
+result is the same to the bit for any number of threads.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import joblib
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["reduce_blocks", "row_blocks", "single_threaded_blas"]
+
+Block = TypeVar("Block")
+Stats = TypeVar("Stats")
+
+
+class _BlasThreads:
+    """One shared limit on the threads of BLAS, entered any number of times at once.
+
+    Nested or concurrent limits would restore each other's value: the first to enter sets the
+    limit and the last to leave lifts it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                if self._controller is None:
+                    self._controller = ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._n_inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._limit.restore_original_limits()
+                self._limit = None
+
+
+_blas_threads = _BlasThreads()
+
+
+@contextlib.contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Hold BLAS at one thread: threads run outside, over blocks, and rounding stays the same.
+
+    The context can be nested, and entered from several Python threads at once.
+    """
+    _blas_threads.enter()
+    try:
+        yield
+    finally:
+        _blas_threads.leave()
+
+
+def row_blocks(n_rows: int, block_size: int) -> list[slice]:
+    """Cut ``range(n_rows)`` into slices of `block_size` rows; the last may be shorter."""
+    return [slice(start, min(start + block_size, n_rows)) for start in range(0, n_rows, block_size)]
+
+
+def reduce_blocks(
+    block_stats: Callable[[Block], Stats],
+    blocks: Sequence[Block],
+    merge: Callable[[Stats, Stats], Stats],
+    *,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    desc: str | None = None,
+) -> Stats:
+    """Merge the statistics of all blocks, from the first to the last.
+
+    Parameters
+    ----------
+    block_stats : callable
+        ``block_stats(block) -> stats``; runs in a thread, with BLAS at one thread.
+    blocks : sequence
+        The blocks, at least one. They may not depend on `n_jobs`.
+    merge : callable
+        ``merge(stats, stats) -> stats``; may reuse the memory of its first argument.
+    n_jobs : int, default=None
+        Number of threads; None means 1 unless in a :func:`joblib.parallel_config` context, -1 means
+        all processors.
+    verbose : int, default=0
+        Show a progress bar if positive.
+    desc : str, default=None
+        The title of the progress bar.
+
+    Returns
+    -------
+    stats
+        The merged statistics.
+    """
+    if not blocks:
+        raise ValueError("There is no block to reduce.")
+    n_threads = min(joblib.effective_n_jobs(n_jobs), len(blocks))
+    results: Any
+    if n_threads == 1:
+        results = map(block_stats, blocks)
+    else:
+        # A generator hands the results over in order: few of them are alive at a time.
+        parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
+        results = parallel(joblib.delayed(block_stats)(block) for block in blocks)
+    if verbose > 0:
+        from tqdm.auto import tqdm
+
+        results = tqdm(results, total=len(blocks), desc=desc)
+    with single_threaded_blas():
+        results = iter(results)
+        merged = next(results)
+        for stats in results:
+            merged = merge(merged, stats)
+    return merged

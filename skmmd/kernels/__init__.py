@@ -1,0 +1,25 @@
+"""Kernels of reproducing kernel Hilbert spaces: plain functions over arrays.
+
+rows -> gram() -> Gram.blocks(rows, columns): one tile for each gamma, never the whole matrix
+rows -> median_gamma(), dyadic_gammas(): coefficients from the pooled distances
+rows, landmarks -> nystroem() -> Nystroem: features of low rank
+``_loops.py`` holds the compiled passes over one tile.
+"""
+
+from skmmd.kernels._bandwidth import dyadic_gammas, median_gamma, pooled_quantiles
+from skmmd.kernels._gram import GAMMA_FREE, KERNELS, Gram, Kernel, gram, kernel_values
+from skmmd.kernels._nystroem import Nystroem, nystroem
+
+__all__ = [
+    "GAMMA_FREE",
+    "KERNELS",
+    "Gram",
+    "Kernel",
+    "Nystroem",
+    "dyadic_gammas",
+    "gram",
+    "kernel_values",
+    "median_gamma",
+    "nystroem",
+    "pooled_quantiles",
+]

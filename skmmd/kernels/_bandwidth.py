@@ -1,0 +1,165 @@
+"""Kernel coefficients from the pooled distances: the median heuristic and the dyadic grid."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd._chunked import row_blocks, single_threaded_blas
+from skmmd.kernels._gram import Kernel, gram
+
+__all__ = ["dyadic_gammas", "median_gamma", "pooled_quantiles"]
+
+FloatArray = NDArray[np.float64]
+
+MAX_ROWS = 2000
+_MAX_GAMMAS = 14
+_BLOCK = 512
+
+
+def _subsample(
+    Z: FloatArray, sample_weight: FloatArray | None, max_rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return at most `max_rows` rows, the same ones whatever the order of the rows, and their weights.
+
+    The order of the rows tells the groups: a choice by position would see the labels, and the
+    bandwidth would not be a symmetric function of the pooled sample. So rows are ranked along a
+    fixed random direction, and fixed ranks are taken.
+    """
+    weight = np.ones(len(Z)) if sample_weight is None else sample_weight
+    if len(Z) <= max_rows:
+        return Z, weight
+    rng = np.random.default_rng(0)
+    along = (Z - Z[:_BLOCK].mean(axis=0)) @ rng.standard_normal(Z.shape[1])
+    ranks = rng.choice(len(Z), max_rows, replace=False)
+    rows = np.argsort(along)[np.sort(ranks)]
+    return Z[rows], weight[rows]
+
+
+def _pair_distances(kernel: Kernel, Z: FloatArray) -> FloatArray:
+    """Distances of all pairs i < j, row by row: Euclidean, or city block for the Laplacian."""
+    cityblock = kernel == "laplacian"
+    distance = gram("laplacian" if cityblock else "energy", np.ones(1), Z)
+    n = len(Z)
+    out = np.empty(n * (n - 1) // 2)
+    filled = 0
+    for rows in row_blocks(n, _BLOCK):
+        columns = slice(rows.start, n)
+        tile = distance.distances(rows, columns)
+        for i in range(len(tile)):
+            row = tile[i, i + 1 :]
+            out[filled : filled + len(row)] = row
+            filled += len(row)
+    return out if cityblock else np.sqrt(out, out=out)
+
+
+def _quantiles(
+    values: FloatArray, weight: FloatArray | None, levels: tuple[float, ...]
+) -> FloatArray:
+    """Quantiles by the averaged inverted distribution function; weights count as copies."""
+    if weight is None:
+        # "averaged_inverted_cdf", by a partial sort.
+        positions = [level * len(values) for level in levels]
+        lower = [max(int(np.ceil(p)) - 1, 0) for p in positions]
+        upper = [min(int(np.floor(p)), len(values) - 1) for p in positions]
+        ranked = np.partition(values, sorted({*lower, *upper}))
+        return (ranked[lower] + ranked[upper]) / 2.0
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weight[order])
+    targets = np.asarray(levels) * cumulative[-1]
+    tolerance = 1e-12 * cumulative[-1]
+    last = len(values) - 1
+    low = np.minimum(np.searchsorted(cumulative, targets - tolerance), last)
+    high = np.minimum(np.searchsorted(cumulative, targets + tolerance, side="right"), last)
+    return (values[order[low]] + values[order[high]]) / 2.0
+
+
+def pooled_quantiles(
+    kernel: Kernel,
+    Z: FloatArray,
+    levels: tuple[float, ...],
+    sample_weight: FloatArray | None = None,
+    *,
+    max_rows: int = MAX_ROWS,
+) -> FloatArray:
+    """Quantiles of the distances between the rows of the pooled sample.
+
+    Euclidean distances, city block for the Laplacian kernel. Weights count as copies of a row.
+    Zero distances are left out if the lowest quantile asked for would be zero. Beyond `max_rows`
+    rows a fixed subset of them is used.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    Z : ndarray of shape (n, n_features)
+        Pooled rows.
+    levels : tuple of float
+        Levels in (0, 1), ascending.
+    sample_weight : ndarray of shape (n,), default=None
+        Weights of the rows.
+    max_rows : int, default=2000
+        Number of rows to use at most.
+
+    Returns
+    -------
+    ndarray of shape (n_levels,)
+        Positive numbers; all 1 if all rows are equal.
+    """
+    weighted = sample_weight is not None
+    rows, weight = _subsample(Z, sample_weight, max_rows)
+    if weighted:
+        rows, weight = rows[weight > 0], weight[weight > 0]
+    with single_threaded_blas():
+        distances = _pair_distances(kernel, rows)
+    pair_weight = None
+    if weighted:
+        i, j = np.triu_indices(len(rows), 1)
+        # Copies of a row are at distance zero from each other.
+        copies = np.sum(weight * np.maximum(weight - 1.0, 0.0)) / 2.0
+        distances = np.append(distances, 0.0)
+        pair_weight = np.append(weight[i] * weight[j], copies)
+    if len(distances) == 0 or distances.max() == 0.0:
+        return np.ones(len(levels))
+    quantiles = _quantiles(distances, pair_weight, levels)
+    if quantiles[0] <= 0.0:
+        positive = distances > 0.0
+        pair_weight = None if pair_weight is None else pair_weight[positive]
+        quantiles = _quantiles(distances[positive], pair_weight, levels)
+    return quantiles
+
+
+def median_gamma(
+    kernel: Kernel,
+    Z: FloatArray,
+    sample_weight: FloatArray | None = None,
+    *,
+    max_rows: int = MAX_ROWS,
+) -> float:
+    """Return gamma by the median heuristic on the pooled rows.
+
+    ``1 / (2 m**2)`` with m the median distance; ``1 / m`` for the Laplacian, whose exponent is
+    linear in the distance: the kernel then does not change when all features are rescaled.
+    """
+    median = float(pooled_quantiles(kernel, Z, (0.5,), sample_weight, max_rows=max_rows)[0])
+    return _gamma_of(kernel, median)
+
+
+def _gamma_of(kernel: Kernel, sigma: float) -> float:
+    power = 1.0 / sigma if kernel == "laplacian" else 1.0 / (2.0 * sigma * sigma)
+    # Denormal or infinite where the data's scale is at the edge of float64.
+    return float(np.clip(power, 1e-300, 1e300))
+
+
+def dyadic_gammas(
+    kernel: Kernel, Z: FloatArray, sample_weight: FloatArray | None = None
+) -> FloatArray:
+    """Return ascending gammas, each twice the one before, that span the pooled distances.
+
+    The bandwidths run from half the 5 % quantile of the pooled distances to twice the 95 %
+    quantile, at most 14 of them. Each kernel matrix of the Gaussian and Laplacian families is then
+    the elementwise square of the one before.
+    """
+    low, high = pooled_quantiles(kernel, Z, (0.05, 0.95), sample_weight)
+    first = _gamma_of(kernel, 2.0 * float(high))
+    ratio = _gamma_of(kernel, 0.5 * float(low)) / first
+    n_gammas = int(np.clip(np.floor(np.log2(ratio) + 1e-9) + 1, 1, _MAX_GAMMAS))
+    return first * 2.0 ** np.arange(n_gammas)

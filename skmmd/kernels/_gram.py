@@ -1,0 +1,232 @@
+"""Gram blocks: kernel values between blocks of rows, for one kernel and several gammas at once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd._chunked import row_blocks
+from skmmd.kernels._loops import tile_distances, tile_values
+
+__all__ = ["GAMMA_FREE", "KERNELS", "Gram", "gram", "kernel_values"]
+
+FloatArray = NDArray[np.float64]
+Kernel = str | Callable[[FloatArray, FloatArray], FloatArray]
+
+# Name -> (distance, code of tile_values); "dot" is the inner product, code -1 leaves it as it is.
+KERNELS: dict[str, tuple[str, int]] = {
+    "rbf": ("sqeuclidean", 0),
+    "laplacian": ("cityblock", 0),
+    "imq": ("sqeuclidean", 1),
+    "rq": ("sqeuclidean", 2),
+    "energy": ("sqeuclidean", 3),
+    "linear": ("dot", -1),
+    "polynomial": ("dot", 4),
+}
+GAMMA_FREE = ("linear", "energy", "precomputed")
+
+_PRODUCTS, _DIRECT, _CITYBLOCK, _DOT = 0, 1, 2, 3
+# Up to this width summing squared differences is as fast as a matrix product, and never cancels.
+_DIRECT_MAX_FEATURES = 8
+# Rounding of a squared distance by inner products that the kernel may see, relative to 1 / gamma.
+_PRODUCTS_MAX_ROUNDING = 1e-11
+_TILE = 512
+_CENTER_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Gram:
+    """The Gram matrices of `left` and `right` rows under one kernel, made block by block.
+
+    Built by :func:`gram`; nothing of size ``n_left * n_right`` is ever stored.
+    """
+
+    kernel: Kernel
+    gammas: FloatArray
+    left: FloatArray
+    right: FloatArray
+    form: int
+    left_norms: FloatArray
+    right_norms: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows on the left and on the right."""
+        if self.kernel == "precomputed":
+            return self.left.shape[0], self.left.shape[1]
+        return len(self.left), len(self.right)
+
+    def blocks(self, rows: slice, columns: slice) -> Iterator[FloatArray]:
+        """Yield the block ``[rows, columns]`` for each gamma in turn.
+
+        Each array is overwritten by the next step and may be changed by the caller in place
+        only if there is one gamma.
+        """
+        if self.kernel == "precomputed":
+            yield np.array(self.left[rows, columns])
+        elif callable(self.kernel):
+            yield _call_kernel(self.kernel, self.left[rows], self.right[columns])
+        else:
+            yield from self._named_blocks(self.kernel, rows, columns)
+
+    def _named_blocks(self, name: str, rows: slice, columns: slice) -> Iterator[FloatArray]:
+        distances = self.distances(rows, columns)
+        code = KERNELS[name][1]
+        if code < 0:
+            yield distances
+            return
+        # exp(-2 gamma t) is the square of exp(-gamma t): one exp serves a dyadic grid.
+        squares = code == 0 and bool(np.all(self.gammas[1:] == 2.0 * self.gammas[:-1]))
+        in_place = squares or len(self.gammas) == 1
+        tile = distances if in_place else np.empty_like(distances)
+        for k, gamma in enumerate(self.gammas):
+            if squares and k > 0:
+                np.multiply(tile, tile, out=tile)
+            else:
+                tile_values(code, float(gamma), distances, tile)
+            yield tile
+
+    def distances(self, rows: slice, columns: slice) -> FloatArray:
+        """Return the block of squared, city block, or inner-product values, before the kernel."""
+        left = np.ascontiguousarray(self.left[rows])
+        right = self.right[columns]
+        tile = np.empty((len(left), len(right)))
+        if self.form in (_PRODUCTS, _DOT):
+            np.matmul(left, right.T, out=tile)
+        if self.form != _DOT:
+            right_columns = right[:0].T if self.form == _PRODUCTS else right.T
+            tolerance = np.finfo(np.float64).eps * (8.0 + np.sqrt(left.shape[1]))
+            tile_distances(
+                self.form,
+                left,
+                np.ascontiguousarray(right_columns),
+                np.ascontiguousarray(self.left_norms[rows]),
+                self.right_norms[columns],
+                tile,
+                tolerance,
+            )
+        return tile
+
+    def diagonal(self) -> FloatArray:
+        """Return k(x, x) of each left row for each gamma, shape (n_gammas, n_left)."""
+        n_left = self.shape[0]
+        if self.kernel == "precomputed":
+            return np.array(np.diagonal(self.left))[None, :]
+        if callable(self.kernel):
+            parts = [
+                np.diagonal(_call_kernel(self.kernel, self.left[rows], self.left[rows]))
+                for rows in row_blocks(n_left, _TILE)
+            ]
+            return np.concatenate(parts)[None, :]
+        distance, code = KERNELS[self.kernel]
+        at_zero = np.zeros(n_left)
+        if distance == "dot":
+            at_zero = np.einsum("ij,ij->i", self.left, self.left)
+        if code < 0:
+            return at_zero[None, :]
+        out = np.empty((len(self.gammas), n_left))
+        for k, gamma in enumerate(self.gammas):
+            tile_values(code, float(gamma), at_zero[None, :], out[k : k + 1])
+        return out
+
+
+def _call_kernel(
+    kernel: Callable[[FloatArray, FloatArray], FloatArray], left: FloatArray, right: FloatArray
+) -> FloatArray:
+    block = np.array(kernel(left, right), dtype=np.float64, order="C")
+    if block.shape != (len(left), len(right)):
+        raise ValueError(
+            f"The callable kernel returned an array of shape {block.shape} for blocks of "
+            f"{len(left)} and {len(right)} rows; expected {(len(left), len(right))}. It must take "
+            "two arrays of rows and return their Gram matrix."
+        )
+    if not np.all(np.isfinite(block)):
+        raise ValueError("The callable kernel returned NaN or infinite values.")
+    return block
+
+
+def _center(rows: FloatArray) -> FloatArray:
+    # The median, so that a few far rows can't take the digits of all others.
+    step = -(-len(rows) // _CENTER_ROWS)
+    center: FloatArray = np.median(rows[::step], axis=0)
+    return center
+
+
+def _cancels(
+    kernel: str, gammas: FloatArray, left_norms: FloatArray, right_norms: FloatArray
+) -> bool:
+    """Tell whether squared distances by inner products lose digits that the kernel sees."""
+    norms = np.concatenate([left_norms, right_norms])
+    if kernel in GAMMA_FREE:
+        scale = float(np.median(norms))
+        sharpest = 1.0 / scale if scale > 0.0 else np.inf
+    else:
+        sharpest = float(gammas.max())
+    rounding = np.finfo(np.float64).eps * float(norms.max(initial=0.0)) * sharpest
+    return not rounding <= _PRODUCTS_MAX_ROUNDING
+
+
+def gram(
+    kernel: Kernel,
+    gammas: FloatArray,
+    left: FloatArray,
+    right: FloatArray | None = None,
+    *,
+    center_dot: bool = False,
+) -> Gram:
+    """Prepare rows for Gram blocks: centre them, choose the form of distance, sum the squares.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        A key of :data:`KERNELS`, "precomputed", or a callable that gives a Gram block.
+    gammas : ndarray of shape (n_gammas,)
+        Kernel coefficients; only the first block is given if the kernel has none.
+    left : ndarray of shape (n_left, n_features)
+        Rows, or the Gram matrix itself for "precomputed".
+    right : ndarray of shape (n_right, n_features), default=None
+        Other rows; None means `left`.
+    center_dot : bool, default=False
+        Centre the rows for the linear kernel too, where the caller's result allows it.
+
+    Returns
+    -------
+    Gram
+        Gives the blocks.
+    """
+    gammas = np.atleast_1d(np.asarray(gammas, dtype=np.float64))
+    none = np.zeros(0)
+    if callable(kernel) or kernel == "precomputed":
+        other = left if right is None else right
+        return Gram(kernel, gammas[:1], left, other, _DOT, none, none)
+    distance = KERNELS[kernel][0]
+    if kernel in GAMMA_FREE:
+        gammas = np.ones(1)
+    if distance != "dot" or (center_dot and kernel == "linear"):
+        center = _center(left if right is None else right)
+        same, left = right is None, left - center
+        right = left if same else right - center
+    elif right is None:
+        right = left
+    if distance == "dot":
+        return Gram(kernel, gammas, left, right, _DOT, none, none)
+    left_norms = np.einsum("ij,ij->i", left, left)
+    right_norms = left_norms if right is left else np.einsum("ij,ij->i", right, right)
+    form = _CITYBLOCK
+    if distance == "sqeuclidean":
+        narrow = left.shape[1] <= _DIRECT_MAX_FEATURES
+        form = _DIRECT if narrow or _cancels(kernel, gammas, left_norms, right_norms) else _PRODUCTS
+    return Gram(kernel, gammas, left, right, form, left_norms, right_norms)
+
+
+def kernel_values(
+    kernel: Kernel, gamma: float, left: FloatArray, right: FloatArray | None = None
+) -> FloatArray:
+    """Return the whole Gram matrix of one kernel, shape (n_left, n_right)."""
+    blocks = gram(kernel, np.array([gamma]), left, right)
+    out = np.empty(blocks.shape)
+    for rows in row_blocks(out.shape[0], _TILE):
+        for columns in row_blocks(out.shape[1], _TILE):
+            out[rows, columns] = next(blocks.blocks(rows, columns))
+    return out

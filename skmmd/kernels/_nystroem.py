@@ -1,0 +1,123 @@
+"""Nystroem features: a Gram matrix of low rank through the kernel values with a few landmarks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from skmmd._chunked import single_threaded_blas
+from skmmd.kernels._gram import Gram, Kernel, gram
+
+__all__ = ["Nystroem", "nystroem"]
+
+FloatArray = NDArray[np.float64]
+
+_PROBE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Nystroem:
+    """Kernel values of rows with landmarks, and the projections that turn them into features.
+
+    With E the kernel values of a block of rows and P the projection, the features are ``E @ P``
+    and the kernel is approximated by their inner products. Built by :func:`nystroem`.
+    """
+
+    to_landmarks: Gram
+    offsets: tuple[FloatArray, FloatArray] | None
+    projections: tuple[FloatArray, ...]
+
+    @property
+    def n_landmarks(self) -> int:
+        """Number of landmarks."""
+        return self.to_landmarks.shape[1]
+
+    def blocks(self, rows: slice, landmarks: slice) -> Iterator[FloatArray]:
+        """Yield the kernel values of a block of rows with landmarks, for each gamma in turn."""
+        for tile in self.to_landmarks.blocks(rows, landmarks):
+            if self.offsets is not None:
+                tile += self.offsets[0][rows, None]
+                tile += self.offsets[1][None, landmarks]
+            yield tile
+
+    def diagonal_and_norm(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the approximation's diagonal, and its Frobenius norm with zero diagonal.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (n_rows,)
+            Weights of the rows.
+
+        Returns
+        -------
+        diagonal : ndarray of shape (n_gammas, n_rows)
+            Beyond 4,096 rows the mean over every k-th row, about as many.
+        norm : ndarray of shape (n_gammas,)
+            From the same rows.
+        """
+        n_rows = len(weight)
+        step = -(-n_rows // _PROBE_ROWS)
+        probe = slice(0, n_rows, step)
+        mass = weight[probe]
+        diagonal = np.empty((len(self.projections), n_rows))
+        norm = np.empty(len(self.projections))
+        pairs = weight.sum() * (weight.sum() - 1.0)
+        probe_pairs = mass.sum() * (mass.sum() - 1.0)
+        share = pairs / probe_pairs if step > 1 else 1.0
+        with single_threaded_blas():
+            for k, tile in enumerate(self.blocks(probe, slice(0, self.n_landmarks))):
+                features = tile @ self.projections[k]
+                own = np.einsum("ij,ij->i", features, features)
+                second = features.T @ (features * mass[:, None])
+                squares = np.vdot(second, second) - mass @ own**2
+                norm[k] = np.sqrt(max(float(squares), 0.0) * share)
+                diagonal[k] = own if step == 1 else np.average(own, weights=mass)
+        return diagonal, norm
+
+
+def nystroem(
+    kernel: Kernel, gammas: FloatArray, rows: FloatArray, landmarks: FloatArray
+) -> Nystroem:
+    """Prepare Nystroem features of `rows` with the given landmarks.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel. For "energy", which is not positive definite, the positive definite kernel
+        ``|x - c| + |y - c| - |x - y|`` of the same MMD stands in.
+    gammas : ndarray of shape (n_gammas,)
+        Kernel coefficients.
+    rows : ndarray of shape (n_rows, n_features)
+        Rows.
+    landmarks : ndarray of shape (n_landmarks, n_features)
+        Landmarks.
+
+    Returns
+    -------
+    Nystroem
+        The features.
+
+    References
+    ----------
+    Williams, C. & Seeger, M. (2000). Using the Nystroem method to speed up kernel machines. NIPS.
+
+    Chatalic, A., Letizia, M., Schreuder, N. & Rosasco, L. (2025). An efficient permutation-based
+    kernel two-sample test. arXiv 2502.13570.
+    """
+    to_landmarks = gram(kernel, gammas, rows, landmarks, center_dot=True)
+    offsets = None
+    if kernel == "energy":
+        offsets = (np.sqrt(to_landmarks.left_norms), np.sqrt(to_landmarks.right_norms))
+    among = gram(kernel, gammas, to_landmarks.right)
+    every = slice(0, len(landmarks))
+    projections = []
+    with single_threaded_blas():
+        for tile in among.blocks(every, every):
+            if offsets is not None:
+                tile += offsets[1][:, None] + offsets[1][None, :]
+            values, vectors = linalg.eigh(tile)
+            keep = values > values[-1] * len(landmarks) * np.finfo(np.float64).eps
+            projections.append(vectors[:, keep] / np.sqrt(values[keep]))
+    return Nystroem(to_landmarks, offsets, tuple(projections))

@@ -1,0 +1,219 @@
+"""The test itself: the statistic of the observed labeling against that of others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from skmmd._chunked import single_threaded_blas
+from skmmd.kernels import Kernel, nystroem
+from skmmd.two_sample._labelings import Labels, bin_rows, enumerate_labelings, permute_units
+from skmmd.two_sample._sample import PooledSample, pooled_gram
+from skmmd.two_sample._statistics import (
+    comparable,
+    group_statistic,
+    permutation_pvalue,
+    tie_of,
+)
+from skmmd.two_sample._sums import GroupSums, bin_sums, labeled_sums, nystroem_sums, sums_of_bins
+from skmmd.two_sample._witness import mean_kernel
+
+__all__ = ["Outcome", "asymptotic_test", "permutation_test"]
+
+FloatArray = NDArray[np.float64]
+SumsUnder = Callable[[Labels], GroupSums]
+
+_EXACT_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a test found.
+
+    Attributes
+    ----------
+    statistic, pvalue : float
+        The observed statistic and its p-value.
+    per_kernel : ndarray of shape (n_kernels,)
+        The observed statistic of each kernel, not normalised.
+    best_kernel : int
+        The kernel that attained the maximum.
+    null : ndarray of shape (n_labelings,)
+        The statistic under the other labelings; under all of them for the exact test.
+    """
+
+    statistic: float
+    pvalue: float
+    per_kernel: FloatArray
+    best_kernel: int
+    null: FloatArray
+
+
+def permutation_test(
+    sample: PooledSample,
+    kernel: Kernel,
+    gammas: FloatArray,
+    method: str,
+    *,
+    unbiased: bool,
+    n_permutations: int,
+    n_bins: int,
+    n_components: int,
+    rng: np.random.Generator,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> Outcome:
+    """Compare the observed labeling with random ones, or with all.
+
+    Parameters
+    ----------
+    sample : PooledSample
+        The rows and their groups.
+    kernel : str or callable
+        The kernel.
+    gammas : ndarray of shape (n_kernels,)
+        Its coefficients.
+    method : {"exact", "permutation", "binned", "nystroem"}
+        Enumerate the labelings, permute rows, permute bins of rows, or permute bins of rows
+        with Nystroem features.
+    unbiased : bool
+        Whether pairs of a row with itself are left out.
+    n_permutations, n_bins, n_components : int
+        Numbers of random labelings, of bins and of landmarks.
+    rng : Generator
+        Draws labelings, bins and landmarks.
+    n_jobs, verbose
+        As in :func:`skmmd._chunked.reduce_blocks`.
+
+    Returns
+    -------
+    Outcome
+        What was found.
+    """
+    exact = method == "exact"
+    options = {"unbiased": unbiased, "n_jobs": n_jobs, "verbose": verbose}
+    if method in ("exact", "permutation"):
+        units, n_free = sample.codes, len(sample.codes)
+        sums_under = _sums_under_rows(sample, kernel, gammas, options)
+    else:
+        bins = bin_rows(rng, sample.codes, sample.n_groups, n_bins)
+        units, n_free = bins.codes, bins.n_free
+        rows, weight = _take(sample.rows, bins.order, kernel), sample.weight[bins.order]
+        if method == "binned":
+            blocks = pooled_gram(kernel, gammas, rows)
+            between = bin_sums(blocks, bins.bin_of, weight, **options)
+        else:
+            chosen = rng.choice(len(rows), min(n_components, len(rows)), replace=False)
+            features = nystroem(kernel, gammas, rows, rows[np.sort(chosen)])
+            between = nystroem_sums(features, bins.bin_of, weight, **options)
+
+        def sums_under(labels: Labels) -> GroupSums:
+            return sums_of_bins(between, labels, sample.n_groups)
+
+    if exact:
+        batches = enumerate_labelings(sample.sizes, _EXACT_CHUNK)
+    else:
+        batches = iter([permute_units(rng, units, n_free, sample.n_groups, n_permutations)])
+    statistics = []
+    with single_threaded_blas():
+        for batch, labels in enumerate(batches):
+            if batch == 0:
+                # The observed labeling goes through the same sums as those it is compared with.
+                labels = np.vstack([units.astype(np.uint8), labels])
+            sums = sums_under(labels)
+            of_batch = group_statistic(sums, unbiased)
+            if batch == 0:
+                per_kernel = of_batch[:, 0].copy()
+            statistics.append(comparable(of_batch, sums.norm).max(axis=0))
+    pooled = np.concatenate(statistics)
+    statistic, null = float(pooled[0]), pooled[1:]
+    tie = tie_of(sums.norm, sums.magnitude)
+    return Outcome(
+        statistic=statistic,
+        pvalue=permutation_pvalue(statistic, null, tie, exact),
+        per_kernel=per_kernel,
+        best_kernel=int(comparable(per_kernel[:, None], sums.norm).argmax()),
+        null=null,
+    )
+
+
+def _sums_under_rows(
+    sample: PooledSample, kernel: Kernel, gammas: FloatArray, options: dict[str, Any]
+) -> SumsUnder:
+    blocks = pooled_gram(kernel, gammas, sample.rows)
+
+    def sums_under(labels: Labels) -> GroupSums:
+        return labeled_sums(blocks, labels, sample.weight, sample.n_groups, **options)
+
+    return sums_under
+
+
+def _take(rows: FloatArray, order: NDArray[np.intp], kernel: Kernel) -> FloatArray:
+    """Reorder the rows; of a Gram matrix the columns too."""
+    return rows[np.ix_(order, order)] if kernel == "precomputed" else rows[order]
+
+
+def asymptotic_test(
+    sample: PooledSample, kernel: Kernel, gamma: float, rng: np.random.Generator
+) -> Outcome:
+    """Test by the cross-MMD, whose null distribution is normal: no permutations.
+
+    Each group is halved at random; the witness learned on two halves is averaged over the other
+    two, and the difference divided by its standard error.
+
+    Parameters
+    ----------
+    sample : PooledSample
+        Two groups of at least four rows each.
+    kernel : str or callable
+        The kernel.
+    gamma : float
+        Its coefficient.
+    rng : Generator
+        Halves the groups.
+
+    Returns
+    -------
+    Outcome
+        The studentised statistic and its one-sided normal p-value; ``per_kernel`` is the
+        difference itself, an unbiased estimate of the squared MMD.
+
+    References
+    ----------
+    Shekhar, S., Kim, I. & Ramdas, A. (2022). A permutation-free kernel two-sample test. NeurIPS.
+    """
+    if sample.sizes.min() < 4:
+        raise ValueError(
+            "method='asymptotic' needs at least 4 rows in each group, got "
+            f"{sample.sizes.tolist()}; use method='auto'."
+        )
+    if sample.bandwidth_weight is not None:
+        raise ValueError("method='asymptotic' does not take sample_weight; use method='auto'.")
+    halves = []
+    for group in range(2):
+        rows = sample.rows[rng.permutation(np.flatnonzero(sample.codes == group))]
+        halves.append((rows[: len(rows) // 2], rows[len(rows) // 2 :]))
+    (x, x_other), (y, y_other) = halves
+    difference, variance = 0.0, 0.0
+    for rows, sign in ((x, 1.0), (y, -1.0)):
+        values = mean_kernel(kernel, gamma, rows, x_other) - mean_kernel(
+            kernel, gamma, rows, y_other
+        )
+        difference += sign * values.mean()
+        variance += values.var() / len(values)
+    # No spread: the rows of each half are all alike; equal halves show no difference.
+    error = np.sqrt(variance)
+    if error > 0.0:
+        statistic = difference / error
+    else:
+        statistic = 0.0 if difference <= 0.0 else np.inf
+    return Outcome(
+        statistic=float(statistic),
+        pvalue=float(special.ndtr(-statistic)),
+        per_kernel=np.array([difference]),
+        best_kernel=0,
+        null=np.zeros(0),
+    )

@@ -1,0 +1,132 @@
+"""The pooled sample: rows, groups and weights, and the kernels that a request means on them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skmmd.kernels import GAMMA_FREE, Gram, Kernel, dyadic_gammas, gram, median_gamma
+from skmmd.two_sample._labelings import count_labelings
+
+__all__ = ["PooledSample", "choose_method", "pooled_gram", "resolve_gammas"]
+
+FloatArray = NDArray[np.float64]
+
+MAX_LABELINGS = 10**7
+_PERMUTATION_MAX_ROWS = 2000
+_BINNED_MAX_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class PooledSample:
+    """Rows of all groups together.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        The rows, or their Gram matrix where the kernel is "precomputed".
+    codes : ndarray of shape (n_rows,)
+        Group of each row: 0, 1, ...
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows.
+    n_groups : int
+        Number of groups.
+    """
+
+    rows: FloatArray
+    codes: NDArray[np.intp]
+    weight: FloatArray
+    n_groups: int
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """Number of rows of each group."""
+        return np.bincount(self.codes, minlength=self.n_groups)
+
+    @property
+    def bandwidth_weight(self) -> FloatArray | None:
+        """The weights, None if all are 1."""
+        return None if np.all(self.weight == 1.0) else self.weight
+
+
+def resolve_gammas(
+    kernel: Kernel, gamma: str | float | ArrayLike, sample: PooledSample
+) -> FloatArray:
+    """Return the gammas that `gamma` means on the pooled sample, ascending for the grid.
+
+    A kernel without gamma gets a single NaN.
+
+    Raises
+    ------
+    ValueError
+        If an array of gammas is empty, has two dimensions, or holds values that are not positive
+        and finite.
+    """
+    if callable(kernel) or kernel in GAMMA_FREE:
+        return np.array([np.nan])
+    if isinstance(gamma, str):
+        if gamma == "median":
+            return np.array([median_gamma(kernel, sample.rows, sample.bandwidth_weight)])
+        return dyadic_gammas(kernel, sample.rows, sample.bandwidth_weight)
+    gammas = np.array(gamma, dtype=np.float64, ndmin=1)
+    if gammas.ndim != 1 or gammas.size == 0:
+        raise ValueError(
+            f"gamma has shape {gammas.shape}; expected a number, or a one-dimensional array with "
+            "at least one value."
+        )
+    if not np.all(np.isfinite(gammas) & (gammas > 0.0)):
+        raise ValueError(f"gamma must be positive and finite, got {gamma!r}.")
+    return gammas
+
+
+def choose_method(
+    method: str, kernel: Kernel, sizes: Sequence[int] | NDArray[np.intp], n_permutations: int
+) -> str:
+    """Return the method that "auto" means, or check that `method` can be used.
+
+    Raises
+    ------
+    ValueError
+        If there are too many labelings to enumerate, or the method can't take the kernel.
+    """
+    sizes = np.asarray(sizes)
+    n_rows = int(sizes.sum())
+    if method == "auto":
+        if n_permutations > 0 and _few_labelings(sizes, n_permutations + 1):
+            return "exact"
+        if n_rows <= _PERMUTATION_MAX_ROWS:
+            return "permutation"
+        if n_rows <= _BINNED_MAX_ROWS or kernel == "precomputed":
+            return "binned"
+        return "nystroem"
+    if method == "exact" and not _few_labelings(sizes, MAX_LABELINGS):
+        raise ValueError(
+            f"method='exact' would enumerate more than {MAX_LABELINGS:.0e} labelings of groups of "
+            f"{sizes.tolist()} rows; use method='permutation' or 'auto'."
+        )
+    if method == "nystroem" and kernel == "precomputed":
+        raise ValueError(
+            "method='nystroem' saves computing the Gram matrix, which kernel='precomputed' already "
+            "has; use method='binned' or 'auto'."
+        )
+    if method == "asymptotic" and kernel == "precomputed":
+        raise ValueError("method='asymptotic' does not take kernel='precomputed'.")
+    if method == "asymptotic" and len(sizes) > 2:
+        raise ValueError(
+            f"method='asymptotic' compares two groups, got {len(sizes)}; use method='auto'."
+        )
+    return method
+
+
+def _few_labelings(sizes: NDArray[np.intp], most: int) -> bool:
+    # The logarithm first: the exact count of large groups has thousands of digits.
+    n_rows = int(sizes.sum())
+    log_count = math.lgamma(n_rows + 1) - sum(math.lgamma(int(size) + 1) for size in sizes)
+    return log_count < math.log(most) + 1.0 and count_labelings(sizes) <= most
+
+
+def pooled_gram(kernel: Kernel, gammas: FloatArray, rows: FloatArray) -> Gram:
+    """Prepare the pooled rows; MMD does not change when the linear kernel's rows are centred."""
+    return gram(kernel, gammas, rows, center_dot=True)

@@ -1,0 +1,204 @@
+"""Statistics and p-values from sums within groups: pure functions over arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd.two_sample._sums import GroupSums
+
+__all__ = [
+    "comparable",
+    "critical_value",
+    "group_statistic",
+    "normalized",
+    "permutation_pvalue",
+    "power",
+    "tie_of",
+]
+
+FloatArray = NDArray[np.float64]
+
+# Rounding of a statistic relative to the root mean square kernel value: labelings whose statistics
+# differ by less are tied (a labeling and its complement, say).
+TIE = 1e-12
+_POWER_RIDGE = 1e-8
+
+
+def _within_means(sums: GroupSums, unbiased: bool) -> FloatArray:
+    weight = sums.weight
+    pairs = weight * (weight - 1.0) if unbiased else weight * weight
+    # A group of one row has no pair: its term is dropped.
+    defined = pairs > 1e-12 * weight * weight
+    return np.where(defined, sums.within / np.where(defined, pairs, 1.0), 0.0)
+
+
+def group_statistic(sums: GroupSums, unbiased: bool) -> FloatArray:
+    """Return the squared MMD of two groups, or the K-sample statistic of more.
+
+    For K groups it is the sum over pairs of groups of ``n_g n_h / N`` times their squared MMD.
+
+    Parameters
+    ----------
+    sums : GroupSums
+        Sums within groups.
+    unbiased : bool
+        Whether the sums leave out the pairs of a row with itself.
+
+    Returns
+    -------
+    ndarray of shape (n_kernels, n_labelings)
+        The statistic under each kernel and labeling.
+    """
+    means = _within_means(sums, unbiased)
+    weight = sums.weight
+    between = sums.total[:, None] - sums.within.sum(axis=1)
+    if len(weight) == 2:
+        statistic: FloatArray = means.sum(axis=1) - between / (weight[0] * weight[1])
+        return statistic
+    total = weight.sum(axis=0)
+    statistic = (means * (weight * (total - weight) / total)).sum(axis=1) - between / total
+    return statistic
+
+
+def normalized(statistics: FloatArray, norm: FloatArray) -> FloatArray:
+    """Divide each kernel's statistic by the Frobenius norm of its Gram matrix.
+
+    No permutation changes the norm, so that kernels become comparable and stay exchangeable.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (n_kernels, n_labelings)
+        One kernel a row.
+    norm : ndarray of shape (n_kernels,)
+        Frobenius norms with zero diagonal.
+
+    Returns
+    -------
+    ndarray of shape (n_kernels, n_labelings)
+        Normalised statistics.
+    """
+    # A kernel that sees no pair at all (norm 0) has statistic 0.
+    normal: FloatArray = statistics / np.where(norm > 0.0, norm, 1.0)[:, None]
+    return normal
+
+
+def comparable(statistics: FloatArray, norm: FloatArray) -> FloatArray:
+    """Normalise the statistics of several kernels; a single kernel's stays as it is."""
+    return statistics if len(statistics) == 1 else normalized(statistics, norm)
+
+
+def tie_of(norm: FloatArray, magnitude: FloatArray) -> float:
+    """Return the difference of two aggregated statistics that is rounding.
+
+    Parameters
+    ----------
+    norm : ndarray of shape (n_kernels,)
+        Frobenius norms.
+    magnitude : ndarray of shape (n_kernels,)
+        Root mean square kernel values.
+
+    Returns
+    -------
+    float
+        The difference.
+    """
+    return TIE * float(comparable(magnitude[:, None], norm).max())
+
+
+def permutation_pvalue(statistic: float, null: FloatArray, tie: float, exact: bool) -> float:
+    """Return the share of labelings whose statistic is at least the observed one.
+
+    Parameters
+    ----------
+    statistic : float
+        Observed statistic.
+    null : ndarray of shape (n_labelings,)
+        Statistics of random labelings, or of all of them.
+    tie : float
+        Differences up to this count as equal.
+    exact : bool
+        Whether `null` holds all labelings, the observed one among them.
+
+    Returns
+    -------
+    float
+        In (0, 1]; NaN if there is no labeling.
+    """
+    if len(null) == 0:
+        return float("nan")
+    count = int(np.count_nonzero(null >= statistic - tie))
+    return count / len(null) if exact else (1 + count) / (1 + len(null))
+
+
+def critical_value(null: FloatArray, alpha: float, exact: bool) -> float:
+    """Return the value above which a statistic has a p-value of at most `alpha`.
+
+    Infinite if no statistic can, NaN if there is no labeling.
+    """
+    if len(null) == 0:
+        return float("nan")
+    n_labelings = len(null) + (not exact)
+    # Labelings, the observed one included, that may lie at or above the observed statistic.
+    n_above = int(np.floor(alpha * n_labelings * (1.0 + 1e-12)))
+    if n_above == 0:
+        return float("inf")
+    rank = n_above + 1 if exact else n_above
+    if rank > len(null):
+        return float("-inf")
+    return float(np.partition(null, len(null) - rank)[len(null) - rank])
+
+
+def power(
+    sums: FloatArray,
+    diagonal: FloatArray,
+    codes: NDArray[np.intp],
+    weight: FloatArray,
+    n_groups: int,
+) -> FloatArray:
+    """Return the power criterion J of each kernel, the mean over pairs of groups.
+
+    ``J = MMD^2_u / sqrt(v + 1e-8)`` with ``v = 4 Var(h_x) / n_x + 4 Var(h_y) / n_y``, where
+    ``h_x`` of a row is its mean kernel value with the other rows of its group minus that with the
+    rows of the other group; a larger J means a more powerful test.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (n_kernels, n_rows, n_groups)
+        From :func:`skmmd.two_sample._sums.row_sums`.
+    diagonal : ndarray of shape (n_kernels, n_rows)
+        Kernel value of each row with itself.
+    codes : ndarray of shape (n_rows,)
+        Group of each row.
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows.
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    ndarray of shape (n_kernels,)
+        J.
+
+    References
+    ----------
+    Sutherland, D. J. et al. (2017). Generative models and model criticism via optimized maximum
+    mean discrepancy. ICLR.
+    """
+    mass = np.bincount(codes, weight, n_groups)
+    values = []
+    for g in range(n_groups):
+        for h in range(g + 1, n_groups):
+            mmd2, variance = 0.0, 0.0
+            for own, other in ((g, h), (h, g)):
+                rows = codes == own
+                w = weight[rows]
+                # The copies of a row are other rows of its group.
+                within = sums[:, rows, own] + diagonal[:, rows] * (w - 1.0)
+                within = within / max(mass[own] - 1.0, 1e-12) if mass[own] > 1.0 else 0.0 * within
+                h_rows = within - sums[:, rows, other] / mass[other]
+                mean = h_rows @ w / mass[own]
+                mmd2 = mmd2 + mean
+                if mass[own] > 1.0:
+                    spread = ((h_rows - mean[:, None]) ** 2 @ w) / (mass[own] - 1.0)
+                    variance = variance + 4.0 * spread / mass[own]
+            values.append(mmd2 / np.sqrt(variance + _POWER_RIDGE))
+    return np.mean(values, axis=0)

@@ -1,0 +1,403 @@
+"""Sums of kernel values within groups, under one labeling or many.
+
+Every statistic of the area is a function of the sums of ``w_i w_j k(z_i, z_j)`` over the pairs of
+each group, and of all pairs. The Gram matrix is passed once, tile by tile, upper half only, and
+never stored.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd.kernels import Gram, Nystroem
+from skmmd.two_sample._labelings import Labels
+from skmmd.two_sample._loops import add_bin_sums
+
+__all__ = [
+    "BinSums",
+    "GroupSums",
+    "bin_sums",
+    "labeled_sums",
+    "nystroem_sums",
+    "row_sums",
+    "sums_of_bins",
+]
+
+FloatArray = NDArray[np.float64]
+
+_TILE = 512
+_NYSTROEM_BLOCK = 1024
+_LABELINGS_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Sums over pairs of rows, for several kernels and labelings.
+
+    Attributes
+    ----------
+    within : ndarray of shape (n_kernels, n_groups, n_labelings)
+        Sums over the ordered pairs within each group.
+    total : ndarray of shape (n_kernels,)
+        Sum over all ordered pairs.
+    weight : ndarray of shape (n_groups, n_labelings)
+        Sum of the weights of each group.
+    norm : ndarray of shape (n_kernels,)
+        Frobenius norm of the Gram matrix with zero diagonal.
+    magnitude : ndarray of shape (n_kernels,)
+        Root mean square kernel value, to which rounding is relative.
+    """
+
+    within: FloatArray
+    total: FloatArray
+    weight: FloatArray
+    norm: FloatArray
+    magnitude: FloatArray
+
+
+def self_pairs(diagonal: FloatArray, weight: FloatArray, unbiased: bool) -> FloatArray:
+    """Return what row i adds by pairs with itself: its copies among themselves, if unbiased."""
+    return diagonal * weight * (weight - 1.0 if unbiased else weight)
+
+
+def _zero_diagonal(tile: FloatArray, rows: slice, columns: slice) -> None:
+    if rows == columns:
+        tile.flat[:: tile.shape[1] + 1] = 0.0
+
+
+def _upper_columns(n_rows: int, rows: slice) -> list[slice]:
+    return [block for block in row_blocks(n_rows, _TILE) if block.start >= rows.start]
+
+
+def _square_sum(tile: FloatArray, left: FloatArray, right: FloatArray, plain: bool) -> float:
+    if plain:
+        return float(np.vdot(tile, tile))
+    return float(left @ ((tile * tile) @ right))
+
+
+def _norm(square_sum: FloatArray, diagonal: FloatArray, weight: FloatArray) -> FloatArray:
+    # Copies of a row are pairs too.
+    copies = (diagonal**2 * weight * (weight - 1.0)).sum(axis=1)
+    return np.sqrt(np.maximum(square_sum + copies, 0.0))
+
+
+def _magnitude(norm: FloatArray, pairs: FloatArray, weight: FloatArray) -> FloatArray:
+    n_rows = weight.sum()
+    return norm / n_rows + np.abs(pairs).sum(axis=1) / n_rows**2
+
+
+def labeled_sums(
+    gram: Gram,
+    labels: Labels,
+    weight: FloatArray,
+    n_groups: int,
+    *,
+    unbiased: bool = True,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> GroupSums:
+    """Sum within the groups of each labeling of the rows.
+
+    For two groups one matrix product serves: with u the indicator of one group, its sum is u'Ku,
+    and that of the other 1'K1 - 2u'K1 + u'Ku.
+
+    Parameters
+    ----------
+    gram : Gram
+        Kernels between the pooled rows.
+    labels : ndarray of shape (n_labelings, n_rows)
+        Group of each row.
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows.
+    n_groups : int
+        Number of groups.
+    unbiased : bool, default=True
+        Leave out the pairs of a row with itself.
+    n_jobs, verbose
+        As in :func:`skmmd._chunked.reduce_blocks`.
+
+    Returns
+    -------
+    GroupSums
+        The sums.
+    """
+    n_labelings, n_rows = labels.shape
+    diagonal = gram.diagonal()
+    n_kernels = len(diagonal)
+    plain = bool(np.all(weight == 1.0))
+    groups = [1] if n_groups == 2 else list(range(n_groups))
+
+    def block_stats(rows: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
+        within = np.zeros((n_kernels, len(groups), n_labelings))
+        sums = np.zeros((n_kernels, n_rows))
+        squares = np.zeros(n_kernels)
+        for columns in _upper_columns(n_rows, rows):
+            factor = 1.0 if rows == columns else 2.0
+            for k, tile in enumerate(gram.blocks(rows, columns)):
+                _zero_diagonal(tile, rows, columns)
+                sums[k, rows] += tile @ weight[columns]
+                if rows != columns:
+                    sums[k, columns] += weight[rows] @ tile
+                squares[k] += factor * _square_sum(tile, weight[rows], weight[columns], plain)
+                for chunk in row_blocks(n_labelings, _LABELINGS_BLOCK):
+                    for g, group in enumerate(groups):
+                        left = (labels[chunk, rows] == group) * weight[rows]
+                        right = (labels[chunk, columns] == group) * weight[columns]
+                        product = right @ tile.T
+                        within[k, g, chunk] += factor * np.einsum("bi,bi->b", product, left)
+        return within, sums, squares
+
+    def merge(
+        a: tuple[FloatArray, FloatArray, FloatArray], b: tuple[FloatArray, FloatArray, FloatArray]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        for mine, other in zip(a, b, strict=True):
+            mine += other
+        return a
+
+    within, sums, squares = reduce_blocks(
+        block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs, verbose=verbose, desc="tiles"
+    )
+    sums *= weight
+    total = sums.sum(axis=1)
+    if n_groups == 2:
+        rest = total[:, None] - 2.0 * _member_sums(sums, labels, [1])[:, 0]
+        within = np.stack([rest + within[:, 0], within[:, 0]], axis=1)
+    pairs = self_pairs(diagonal, weight, unbiased)
+    norm = _norm(squares, diagonal, weight)
+    return GroupSums(
+        within=within + _member_sums(pairs, labels, range(n_groups)),
+        total=total + pairs.sum(axis=1),
+        weight=_member_sums(weight[None, :], labels, range(n_groups))[0],
+        norm=norm,
+        magnitude=_magnitude(norm, pairs, weight),
+    )
+
+
+def row_sums(
+    gram: Gram,
+    codes: NDArray[np.intp],
+    weight: FloatArray,
+    n_groups: int,
+    *,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> tuple[FloatArray, FloatArray]:
+    """Sum the kernel values of each row with the rows of each group, itself left out.
+
+    Parameters
+    ----------
+    gram, weight, n_groups, n_jobs, verbose
+        As in :func:`labeled_sums`.
+    codes : ndarray of shape (n_rows,)
+        Group of each row.
+
+    Returns
+    -------
+    sums : ndarray of shape (n_kernels, n_rows, n_groups)
+        Weighted by the other row.
+    norm : ndarray of shape (n_kernels,)
+        Frobenius norm of the Gram matrix with zero diagonal.
+    """
+    n_rows = len(codes)
+    diagonal = gram.diagonal()
+    n_kernels = len(diagonal)
+    plain = bool(np.all(weight == 1.0))
+    member = np.eye(n_groups)[codes] * weight[:, None]
+
+    def block_stats(rows: slice) -> tuple[FloatArray, FloatArray]:
+        sums = np.zeros((n_kernels, n_rows, n_groups))
+        squares = np.zeros(n_kernels)
+        for columns in _upper_columns(n_rows, rows):
+            factor = 1.0 if rows == columns else 2.0
+            for k, tile in enumerate(gram.blocks(rows, columns)):
+                _zero_diagonal(tile, rows, columns)
+                sums[k, rows] += tile @ member[columns]
+                if rows != columns:
+                    sums[k, columns] += tile.T @ member[rows]
+                squares[k] += factor * _square_sum(tile, weight[rows], weight[columns], plain)
+        return sums, squares
+
+    sums, squares = reduce_blocks(
+        block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs, verbose=verbose, desc="tiles"
+    )
+    return sums, _norm(squares, diagonal, weight)
+
+
+@dataclass(frozen=True)
+class BinSums:
+    """Sums of kernel values between bins of rows; the pairs of a row with itself are counted
+    in the bin's own entry as the estimator wants them.
+
+    Attributes
+    ----------
+    between : ndarray of shape (n_kernels, n_bins, n_bins)
+        Sums over the pairs of two bins.
+    weight : ndarray of shape (n_bins,)
+        Sum of the weights of each bin.
+    norm, magnitude : ndarray of shape (n_kernels,)
+        As in :class:`GroupSums`.
+    """
+
+    between: FloatArray
+    weight: FloatArray
+    norm: FloatArray
+    magnitude: FloatArray
+
+
+def bin_sums(
+    gram: Gram,
+    bin_of: NDArray[np.intp],
+    weight: FloatArray,
+    *,
+    unbiased: bool = True,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> BinSums:
+    """Sum the kernel values between all pairs of bins.
+
+    Parameters
+    ----------
+    gram : Gram
+        Kernels between the pooled rows, bin by bin.
+    bin_of : ndarray of shape (n_rows,)
+        Bin of each row, ascending.
+    weight, unbiased, n_jobs, verbose
+        As in :func:`labeled_sums`.
+
+    Returns
+    -------
+    BinSums
+        The sums.
+    """
+    n_rows, n_bins = len(bin_of), int(bin_of[-1]) + 1
+    diagonal = gram.diagonal()
+    n_kernels = len(diagonal)
+    plain = bool(np.all(weight == 1.0))
+
+    def block_stats(rows: slice) -> tuple[FloatArray, FloatArray]:
+        upper = np.zeros((n_kernels, n_bins, n_bins))
+        squares = np.zeros(n_kernels)
+        for columns in _upper_columns(n_rows, rows):
+            # Tiles on the diagonal hold both halves: each pair counts half, and is mirrored below.
+            share = 0.5 if rows == columns else 1.0
+            for k, tile in enumerate(gram.blocks(rows, columns)):
+                _zero_diagonal(tile, rows, columns)
+                squares[k] += 2.0 * share * _square_sum(tile, weight[rows], weight[columns], plain)
+                add_bin_sums(
+                    tile,
+                    share * weight[rows],
+                    weight[columns],
+                    bin_of[rows],
+                    bin_of[columns],
+                    upper[k],
+                )
+        return upper, squares
+
+    upper, squares = reduce_blocks(
+        block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs, verbose=verbose, desc="tiles"
+    )
+    between = upper + upper.transpose(0, 2, 1)
+    pairs = self_pairs(diagonal, weight, unbiased)
+    _add_to_diagonals(between, bin_of, pairs)
+    norm = _norm(squares, diagonal, weight)
+    bin_weight = np.bincount(bin_of, weight, n_bins)
+    return BinSums(between, bin_weight, norm, _magnitude(norm, pairs, weight))
+
+
+def nystroem_sums(
+    features: Nystroem,
+    bin_of: NDArray[np.intp],
+    weight: FloatArray,
+    *,
+    unbiased: bool = True,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> BinSums:
+    """Sum the Nystroem approximation of the kernel between all pairs of bins.
+
+    The features of the rows of a bin are summed before they are multiplied: the cost is linear in
+    the number of rows.
+
+    Parameters
+    ----------
+    features : Nystroem
+        Kernels between the pooled rows, bin by bin, and the landmarks.
+    bin_of, weight, unbiased, n_jobs, verbose
+        As in :func:`bin_sums`. Beyond 4,096 rows what a row adds by itself, and the norm, are
+        estimated from as many rows.
+
+    Returns
+    -------
+    BinSums
+        The sums.
+    """
+    n_rows, n_bins = len(bin_of), int(bin_of[-1]) + 1
+    n_kernels, n_landmarks = len(features.projections), features.n_landmarks
+    every_landmark = slice(0, n_landmarks)
+    landmark_weight, landmark_bins = np.ones(n_landmarks), np.arange(n_landmarks)
+
+    def block_stats(rows: slice) -> FloatArray:
+        sums = np.zeros((n_kernels, n_bins, n_landmarks))
+        for k, tile in enumerate(features.blocks(rows, every_landmark)):
+            add_bin_sums(tile, weight[rows], landmark_weight, bin_of[rows], landmark_bins, sums[k])
+        return sums
+
+    sums = reduce_blocks(
+        block_stats,
+        row_blocks(n_rows, _NYSTROEM_BLOCK),
+        lambda a, b: np.add(a, b, out=a),
+        n_jobs=n_jobs,
+        verbose=verbose,
+        desc="rows",
+    )
+    projected = [s @ p for s, p in zip(sums, features.projections, strict=True)]
+    between = np.stack([p @ p.T for p in projected])
+    diagonal, norm = features.diagonal_and_norm(weight)
+    # All pairs are in; put the pairs of a row with itself right.
+    pairs = self_pairs(diagonal, weight, unbiased)
+    _add_to_diagonals(between, bin_of, pairs - diagonal * weight**2)
+    bin_weight = np.bincount(bin_of, weight, n_bins)
+    return BinSums(between, bin_weight, norm, _magnitude(norm, diagonal * weight**2, weight))
+
+
+def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
+    """Sum within the groups of each labeling of the bins, shape (n_labelings, n_bins)."""
+    n_labelings = len(labels)
+    within = np.empty((len(bins.between), n_groups, n_labelings))
+    for chunk in row_blocks(n_labelings, _LABELINGS_BLOCK):
+        for group in range(n_groups):
+            member = (labels[chunk] == group).astype(np.float64)
+            for k, between in enumerate(bins.between):
+                within[k, group, chunk] = np.einsum("bi,bi->b", member @ between, member)
+    return GroupSums(
+        within=within,
+        total=bins.between.sum(axis=(1, 2)),
+        weight=_member_sums(bins.weight[None, :], labels, range(n_groups))[0],
+        norm=bins.norm,
+        magnitude=bins.magnitude,
+    )
+
+
+def _add_to_diagonals(between: FloatArray, bin_of: NDArray[np.intp], own: FloatArray) -> None:
+    n_bins = between.shape[1]
+    for matrix, values in zip(between, own, strict=True):
+        matrix.flat[:: n_bins + 1] += np.bincount(bin_of, values, n_bins)
+
+
+def _member_sums(values: FloatArray, labels: Labels, groups: Iterable[int]) -> FloatArray:
+    """Sum `values` (n_kernels, n_units) over the members of groups: (n_kernels, groups, labelings)."""
+    groups = list(groups)
+    out = np.empty((len(values), len(groups), len(labels)))
+    for chunk in row_blocks(len(labels), _LABELINGS_BLOCK):
+        for g, group in enumerate(groups):
+            out[:, g, chunk] = values @ (labels[chunk] == group).astype(np.float64).T
+    return out
+
+
+def _add(a: tuple[FloatArray, ...], b: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+    for mine, other in zip(a, b, strict=True):
+        mine += other
+    return a
