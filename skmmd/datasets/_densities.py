@@ -41,7 +41,7 @@ class KnownDensity(ABC):
 
         Returns
         -------
-        log_density : ndarray of shape (n_samples,), dtype float64
+        ndarray of shape (n_samples,), dtype float64
             Log density, normalised.
         """
         return self._log_density(self._check(X))
@@ -56,7 +56,7 @@ class KnownDensity(ABC):
 
         Returns
         -------
-        score : ndarray of shape (n_samples, n_features), dtype float64
+        ndarray of shape (n_samples, n_features), dtype float64
             Gradient of the log density with respect to the point.
         """
         return self._score(self._check(X))
@@ -73,7 +73,7 @@ class KnownDensity(ABC):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features), dtype float64
+        ndarray of shape (n_samples, n_features), dtype float64
             Independent draws.
         """
         return self._draw(n_samples, check_random_state(random_state))
@@ -344,7 +344,7 @@ def make_density(name: str, n_features: int = 2) -> KnownDensity:
 
     Returns
     -------
-    density : KnownDensity
+    KnownDensity
         Object with the methods `score_samples(X)` (log density of each row, shape (n_samples,)),
         `score_function(X)` (its gradient, shape (n_samples, n_features)) and
         `sample(n_samples, random_state)`.
