@@ -1,0 +1,15 @@
+"""Figures of results and fitted estimators.
+
+result or fitted estimator -> arrays in a display -> plot(ax) -> figure_, ax_
+
+Displays hold arrays, ask results and estimators for what they need by name, never fit, and import
+matplotlib when they plot::
+
+    _test_display      MMDTestDisplay   null distribution, statistic, critical value
+    _witness_display   WitnessDisplay   where one sample is denser than another
+"""
+
+from skmmd.inspection._test_display import MMDTestDisplay
+from skmmd.inspection._witness_display import WitnessDisplay
+
+__all__ = ["MMDTestDisplay", "WitnessDisplay"]
