@@ -89,4 +89,5 @@ def _interpreted_exp(x: float) -> float:
 
 # Exponential of a float64 inside a compiled loop: relative error below 3e-16 on [-708, 709],
 # 0 below, inf above, NaN kept. "contract" alone: reassociation would undo the range reduction.
-exp = _interpreted_exp if numba.config.DISABLE_JIT else _compile(_exp, fastmath={"contract"})
+_disabled = getattr(numba.config, "DISABLE_JIT", 0)
+exp = _interpreted_exp if _disabled else _compile(_exp, fastmath={"contract"})

@@ -18,7 +18,7 @@ _BLOCK = 512
 def _subsample(
     Z: FloatArray, sample_weight: FloatArray | None, max_rows: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return at most `max_rows` rows, the same ones whatever the order of the rows, and their weights.
+    """Return at most `max_rows` rows, the same ones in whatever order they come, and their weights.
 
     The order of the rows tells the groups: a choice by position would see the labels, and the
     bandwidth would not be a symmetric function of the pooled sample. So rows are ranked along a
@@ -61,7 +61,7 @@ def _quantiles(
         lower = [max(int(np.ceil(p)) - 1, 0) for p in positions]
         upper = [min(int(np.floor(p)), len(values) - 1) for p in positions]
         ranked = np.partition(values, sorted({*lower, *upper}))
-        return (ranked[lower] + ranked[upper]) / 2.0
+        return np.asarray((ranked[lower] + ranked[upper]) / 2.0)
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(weight[order])
     targets = np.asarray(levels) * cumulative[-1]
@@ -69,7 +69,7 @@ def _quantiles(
     last = len(values) - 1
     low = np.minimum(np.searchsorted(cumulative, targets - tolerance), last)
     high = np.minimum(np.searchsorted(cumulative, targets + tolerance, side="right"), last)
-    return (values[order[low]] + values[order[high]]) / 2.0
+    return np.asarray((values[order[low]] + values[order[high]]) / 2.0)
 
 
 def pooled_quantiles(
@@ -162,4 +162,4 @@ def dyadic_gammas(
     first = _gamma_of(kernel, 2.0 * float(high))
     ratio = _gamma_of(kernel, 0.5 * float(low)) / first
     n_gammas = int(np.clip(np.floor(np.log2(ratio) + 1e-9) + 1, 1, _MAX_GAMMAS))
-    return first * 2.0 ** np.arange(n_gammas)
+    return np.asarray(first * 2.0 ** np.arange(n_gammas), dtype=np.float64)

@@ -205,8 +205,8 @@ def gram(
         gammas = np.ones(1)
     if distance != "dot" or (center_dot and kernel == "linear"):
         center = _center(left if right is None else right)
-        same, left = right is None, left - center
-        right = left if same else right - center
+        left = left - center
+        right = left if right is None else right - center
     elif right is None:
         right = left
     if distance == "dot":

@@ -71,6 +71,7 @@ class GroupTest(BaseEstimator):
 
     result_: MMDTestResult
     classes_: NDArray[Any]
+    n_jobs: int | None
 
     def _store(self, result: MMDTestResult, classes: NDArray[Any]) -> None:
         self.result_ = result
@@ -108,7 +109,7 @@ class GroupTest(BaseEstimator):
             sample.codes,
             sample.weight,
             sample.n_groups,
-            n_jobs=self.n_jobs,  # type: ignore[attr-defined]
+            n_jobs=self.n_jobs,
         )
 
     def __sklearn_tags__(self) -> Tags:
@@ -264,12 +265,12 @@ or callable, default="rbf"
         return self
 
     def _pool(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
+        self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, *, reset: bool
     ) -> tuple[PooledSample, NDArray[Any]]:
-        X, y = validate_data(self, X, y, dtype=np.float64, order="C", reset=reset)
+        rows, labels = validate_data(self, X, y, dtype=np.float64, order="C", reset=reset)
         if self.kernel == "precomputed":
-            check_gram(X, name="X")
-        return pool_groups(X, y, sample_weight, owner=type(self).__name__)
+            check_gram(rows, name="X")
+        return pool_groups(rows, labels, sample_weight, owner=type(self).__name__)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the power criterion J on the given rows: larger means a more powerful test.
@@ -302,9 +303,7 @@ or callable, default="rbf"
     ) -> tuple[PooledSample, NDArray[Any]]:
         if self.kernel == "precomputed":
             # The Gram matrix of other rows has another width.
-            return pool_groups(
-                check_gram(X, name="X"), y, sample_weight, owner=type(self).__name__
-            )
+            return pool_groups(check_gram(X, name="X"), y, sample_weight, owner=type(self).__name__)
         return self._pool(X, y, sample_weight, reset=False)
 
     def feature_scores(
@@ -313,7 +312,7 @@ or callable, default="rbf"
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> FeatureScores:
-        """Test each feature by itself: which of them differ between the groups?
+        """Test each feature by itself, to see which of them differ between the groups.
 
         Each feature is compared by a one-dimensional Laplacian kernel with its own median
         bandwidth, under the same permutations, and the p-values are adjusted for the number of

@@ -85,7 +85,7 @@ def mmd(
     kernel : {"rbf", "laplacian", "imq", "rq", "linear", "polynomial", "energy", "precomputed"} \
 or callable, default="rbf"
         With g = `gamma` and d the Euclidean distance: rbf exp(-g d^2), laplacian
-        exp(-g \\|x - y\\|_1), imq (1 + 2 g d^2)^(-1/2), rq (1 + 2 g d^2)^(-1), linear x.y,
+        exp(-g L1 distance), imq (1 + 2 g d^2)^(-1/2), rq (1 + 2 g d^2)^(-1), linear x.y,
         polynomial (g x.y + 1)^3, energy -d (the energy distance). A callable takes two arrays of
         rows and returns their Gram matrix.
     gamma : float or "median", default="median"

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from skmmd.two_sample._loops import draw_subsets
 
-__all__ = ["Bins", "bin_rows", "count_labelings", "draw_labelings", "enumerate_labelings", "permute_units"]
+__all__ = [
+    "Bins",
+    "bin_rows",
+    "count_labelings",
+    "draw_labelings",
+    "enumerate_labelings",
+    "permute_units",
+]
 
 Labels = NDArray[np.uint8]
 

@@ -94,7 +94,7 @@ def permutation_test(
         What was found.
     """
     exact = method == "exact"
-    options = {"unbiased": unbiased, "n_jobs": n_jobs, "verbose": verbose}
+    options: dict[str, Any] = {"unbiased": unbiased, "n_jobs": n_jobs, "verbose": verbose}
     if method in ("exact", "permutation"):
         units, n_free = sample.codes, len(sample.codes)
         sums_under = _sums_under_rows(sample, kernel, gammas, options)
@@ -205,11 +205,8 @@ def asymptotic_test(
         difference += sign * values.mean()
         variance += values.var() / len(values)
     # No spread: the rows of each half are all alike; equal halves show no difference.
-    error = np.sqrt(variance)
-    if error > 0.0:
-        statistic = difference / error
-    else:
-        statistic = 0.0 if difference <= 0.0 else np.inf
+    without_spread = 0.0 if difference <= 0.0 else np.inf
+    statistic = difference / np.sqrt(variance) if variance > 0.0 else without_spread
     return Outcome(
         statistic=float(statistic),
         pvalue=float(special.ndtr(-statistic)),

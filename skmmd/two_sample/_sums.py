@@ -228,8 +228,9 @@ def row_sums(
 
 @dataclass(frozen=True)
 class BinSums:
-    """Sums of kernel values between bins of rows; the pairs of a row with itself are counted
-    in the bin's own entry as the estimator wants them.
+    """Sums of kernel values between bins of rows.
+
+    The pairs of a row with itself are in the bin's own entry, as the estimator wants them.
 
     Attributes
     ----------
@@ -303,7 +304,7 @@ def bin_sums(
     pairs = self_pairs(diagonal, weight, unbiased)
     _add_to_diagonals(between, bin_of, pairs)
     norm = _norm(squares, diagonal, weight)
-    bin_weight = np.bincount(bin_of, weight, n_bins)
+    bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
     return BinSums(between, bin_weight, norm, _magnitude(norm, pairs, weight))
 
 
@@ -359,7 +360,7 @@ def nystroem_sums(
     # All pairs are in; put the pairs of a row with itself right.
     pairs = self_pairs(diagonal, weight, unbiased)
     _add_to_diagonals(between, bin_of, pairs - diagonal * weight**2)
-    bin_weight = np.bincount(bin_of, weight, n_bins)
+    bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
     return BinSums(between, bin_weight, norm, _magnitude(norm, diagonal * weight**2, weight))
 
 
@@ -388,7 +389,7 @@ def _add_to_diagonals(between: FloatArray, bin_of: NDArray[np.intp], own: FloatA
 
 
 def _member_sums(values: FloatArray, labels: Labels, groups: Iterable[int]) -> FloatArray:
-    """Sum `values` (n_kernels, n_units) over the members of groups: (n_kernels, groups, labelings)."""
+    """Sum `values`, (n_kernels, n_units), over groups: (n_kernels, n_groups, n_labelings)."""
     groups = list(groups)
     out = np.empty((len(values), len(groups), len(labels)))
     for chunk in row_blocks(len(labels), _LABELINGS_BLOCK):
