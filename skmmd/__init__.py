@@ -1,3 +1,25 @@
 """Kernel methods around the maximum mean discrepancy, as scikit-learn estimators."""
 
+from skmmd.inspection import MMDTestDisplay, WitnessDisplay
+from skmmd.two_sample import (
+    MMDDriftDetector,
+    MMDTest,
+    MMDTestCV,
+    MMDTestResult,
+    mmd,
+    mmd_test,
+)
+
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "MMDDriftDetector",
+    "MMDTest",
+    "MMDTestCV",
+    "MMDTestDisplay",
+    "MMDTestResult",
+    "WitnessDisplay",
+    "__version__",
+    "mmd",
+    "mmd_test",
+]

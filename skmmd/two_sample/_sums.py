@@ -130,32 +130,31 @@ def labeled_sums(
     plain = bool(np.all(weight == 1.0))
     groups = [1] if n_groups == 2 else list(range(n_groups))
 
+    chunks = row_blocks(n_labelings, _LABELINGS_BLOCK)
+
+    def members(units: slice) -> list[list[FloatArray]]:
+        return [[(labels[c, units] == g) * weight[units] for g in groups] for c in chunks]
+
     def block_stats(rows: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
         within = np.zeros((n_kernels, len(groups), n_labelings))
         sums = np.zeros((n_kernels, n_rows))
         squares = np.zeros(n_kernels)
+        of_rows = members(rows)
         for columns in _upper_columns(n_rows, rows):
-            factor = 1.0 if rows == columns else 2.0
+            same = rows == columns
+            factor = 1.0 if same else 2.0
+            of_columns = of_rows if same else members(columns)
             for k, tile in enumerate(gram.blocks(rows, columns)):
                 _zero_diagonal(tile, rows, columns)
                 sums[k, rows] += tile @ weight[columns]
-                if rows != columns:
+                if not same:
                     sums[k, columns] += weight[rows] @ tile
                 squares[k] += factor * _square_sum(tile, weight[rows], weight[columns], plain)
-                for chunk in row_blocks(n_labelings, _LABELINGS_BLOCK):
-                    for g, group in enumerate(groups):
-                        left = (labels[chunk, rows] == group) * weight[rows]
-                        right = (labels[chunk, columns] == group) * weight[columns]
-                        product = right @ tile.T
-                        within[k, g, chunk] += factor * np.einsum("bi,bi->b", product, left)
+                for chunk, left, right in zip(chunks, of_rows, of_columns, strict=True):
+                    for g in range(len(groups)):
+                        product = right[g] @ tile.T
+                        within[k, g, chunk] += factor * np.einsum("bi,bi->b", product, left[g])
         return within, sums, squares
-
-    def merge(
-        a: tuple[FloatArray, FloatArray, FloatArray], b: tuple[FloatArray, FloatArray, FloatArray]
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        for mine, other in zip(a, b, strict=True):
-            mine += other
-        return a
 
     within, sums, squares = reduce_blocks(
         block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs, verbose=verbose, desc="tiles"
