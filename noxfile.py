@@ -79,8 +79,10 @@ def read_only(session):
         "MPLCONFIGDIR": empty,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    options = ("--doctest-modules", "-p", "no:cacheprovider", "-W", "error")
-    session.run("pytest", *options, "--pyargs", "skmmd", *session.posargs, env=env)
+    options = ["--doctest-modules", "--pyargs", "skmmd", "-p", "no:cacheprovider", "-W", "error"]
+    options += ["-c", os.devnull]  # the checkout's settings would import the checkout
+    options += ["-o", "doctest_optionflags=ELLIPSIS NORMALIZE_WHITESPACE NUMBER"]
+    session.run("pytest", *options, *session.posargs, env=env)
 
 
 @nox.session
