@@ -50,8 +50,10 @@ def no_jit(session):
 @nox.session(python="3.11")
 def lowest(session):
     """Run the tests with the lowest versions that pyproject.toml allows."""
-    dependencies = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
-    pins = [re.sub(r">=(.*)", r"==\1.*", dependency) for dependency in dependencies]
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extra = project["optional-dependencies"]["test"]
+    frames = [d for d in extra if d.startswith(("matplotlib", "pandas", "polars", "pyarrow"))]
+    pins = [re.sub(r">=(.*)", r"==\1.*", d) for d in [*project["dependencies"], *frames]]
     session.install(*pins, "--editable", ".[test]")
     session.run("pip", "list")
     # Doctests show how NumPy 2 prints, so only `tests` runs.
