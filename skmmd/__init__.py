@@ -2,6 +2,8 @@
 
 from skmmd.inspection import MMDTestDisplay, WitnessDisplay
 from skmmd.two_sample import (
+    DriftUpdate,
+    FeatureScores,
     MMDDriftDetector,
     MMDTest,
     MMDTestCV,
@@ -13,6 +15,8 @@ from skmmd.two_sample import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "DriftUpdate",
+    "FeatureScores",
     "MMDDriftDetector",
     "MMDTest",
     "MMDTestCV",

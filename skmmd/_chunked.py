@@ -7,7 +7,8 @@ result is the same to the bit for any number of threads.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import joblib
@@ -44,8 +45,17 @@ class _BlasThreads:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
+                self._release()
                 self._limit.restore_original_limits()
+                self._release()
                 self._limit = None
+
+    def _release(self) -> None:
+        # Newer threadpoolctl lets only the thread that limited OpenBLAS change the limit, for as
+        # long as that thread lives; here the last to leave may be another.
+        for library in self._controller.lib_controllers if self._controller else ():
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 _blas_threads = _BlasThreads()
@@ -103,21 +113,33 @@ def reduce_blocks(
     """
     if not blocks:
         raise ValueError("There is no block to reduce.")
-    n_threads = min(joblib.effective_n_jobs(n_jobs), len(blocks))
-    results: Any
-    if n_threads == 1:
-        results = map(block_stats, blocks)
-    else:
-        # A generator hands the results over in order: few of them are alive at a time.
-        parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
-        results = parallel(joblib.delayed(block_stats)(block) for block in blocks)
-    if verbose > 0:
-        from tqdm.auto import tqdm
+    with single_threaded_blas(), contextlib.closing(_results(block_stats, blocks, n_jobs)) as found:
+        results: Iterator[Stats] = found
+        if verbose > 0:
+            from tqdm.auto import tqdm
 
-        results = tqdm(results, total=len(blocks), desc=desc)
-    with single_threaded_blas():
-        results = iter(results)
+            results = iter(tqdm(found, total=len(blocks), desc=desc))
         merged = next(results)
         for stats in results:
             merged = merge(merged, stats)
     return merged
+
+
+def _results(
+    block_stats: Callable[[Block], Stats], blocks: Sequence[Block], n_jobs: int | None
+) -> Generator[Stats, None, None]:
+    """Yield the statistics of the blocks in their order; few of them are alive at a time."""
+    n_threads = min(joblib.effective_n_jobs(n_jobs), len(blocks))
+    if n_threads == 1:
+        yield from map(block_stats, blocks)
+        return
+    parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
+    ordered = parallel(joblib.delayed(block_stats)(block) for block in blocks)
+    try:
+        yield from ordered
+    except BaseException:
+        with warnings.catch_warnings():
+            # The caller has failed: it need not hear that the rest was cancelled.
+            warnings.simplefilter("ignore", UserWarning)
+            ordered.close()
+        raise

@@ -13,6 +13,7 @@ FloatArray = NDArray[np.float64]
 MAX_ROWS = 2000
 _MAX_GAMMAS = 14
 _BLOCK = 512
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-150, 1e150
 
 
 def _subsample(
@@ -80,7 +81,7 @@ def pooled_quantiles(
     *,
     max_rows: int = MAX_ROWS,
 ) -> FloatArray:
-    """Quantiles of the distances between the rows of the pooled sample.
+    """Compute quantiles of the distances between the rows of the pooled sample.
 
     Euclidean distances, city block for the Laplacian kernel. Weights count as copies of a row.
     Zero distances are left out if the lowest quantile asked for would be zero. Beyond `max_rows`
@@ -102,7 +103,19 @@ def pooled_quantiles(
     Returns
     -------
     ndarray of shape (n_levels,)
-        Positive numbers; all 1 if all rows are equal.
+        Positive numbers; all 0 if all rows are equal.
+
+    Raises
+    ------
+    ValueError
+        If the distances or their squares leave the range of float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import pooled_quantiles
+    >>> pooled_quantiles("rbf", np.array([[0.0], [1.0], [3.0]]), (0.5,))
+    array([2.])
     """
     weighted = sample_weight is not None
     rows, weight = _subsample(Z, sample_weight, max_rows)
@@ -117,8 +130,14 @@ def pooled_quantiles(
         copies = np.sum(weight * np.maximum(weight - 1.0, 0.0)) / 2.0
         distances = np.append(distances, 0.0)
         pair_weight = np.append(weight[i] * weight[j], copies)
-    if len(distances) == 0 or distances.max() == 0.0:
-        return np.ones(len(levels))
+    largest = distances.max(initial=0.0)
+    if np.ptp(rows, axis=0).max(initial=0.0) == 0.0:
+        return np.zeros(len(levels))
+    if not _SMALLEST_SCALE < largest < _LARGEST_SCALE:
+        raise ValueError(
+            f"The rows are up to {largest:.1e} apart, which leaves no range for squares in "
+            "float64; rescale the features to a scale near 1."
+        )
     quantiles = _quantiles(distances, pair_weight, levels)
     if quantiles[0] <= 0.0:
         positive = distances > 0.0
@@ -138,15 +157,39 @@ def median_gamma(
 
     ``1 / (2 m**2)`` with m the median distance; ``1 / m`` for the Laplacian, whose exponent is
     linear in the distance: the kernel then does not change when all features are rescaled.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    Z : ndarray of shape (n, n_features)
+        Pooled rows.
+    sample_weight : ndarray of shape (n,), default=None
+        Weights of the rows.
+    max_rows : int, default=2000
+        Number of rows to use at most.
+
+    Returns
+    -------
+    float
+        The value of gamma; 1 if all rows are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import median_gamma
+    >>> median_gamma("rbf", np.array([[0.0], [1.0], [3.0]]))
+    0.125
     """
     median = float(pooled_quantiles(kernel, Z, (0.5,), sample_weight, max_rows=max_rows)[0])
     return _gamma_of(kernel, median)
 
 
 def _gamma_of(kernel: Kernel, sigma: float) -> float:
+    if sigma == 0.0:
+        return 1.0
     power = 1.0 / sigma if kernel == "laplacian" else 1.0 / (2.0 * sigma * sigma)
-    # Denormal or infinite where the data's scale is at the edge of float64.
-    return float(np.clip(power, 1e-300, 1e300))
+    return float(power)
 
 
 def dyadic_gammas(
@@ -157,6 +200,28 @@ def dyadic_gammas(
     The bandwidths run from half the 5 % quantile of the pooled distances to twice the 95 %
     quantile, at most 14 of them. Each kernel matrix of the Gaussian and Laplacian families is then
     the elementwise square of the one before.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    Z : ndarray of shape (n, n_features)
+        Pooled rows.
+    sample_weight : ndarray of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_gammas,)
+        The grid; the value 1 alone if all rows are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import dyadic_gammas
+    >>> dyadic_gammas("rbf", np.array([[0.0], [1.0], [3.0]]))
+    array([0.01388889, 0.02777778, 0.05555556, 0.11111111, 0.22222222,
+           0.44444444, 0.88888889, 1.77777778])
     """
     low, high = pooled_quantiles(kernel, Z, (0.05, 0.95), sample_weight)
     first = _gamma_of(kernel, 2.0 * float(high))

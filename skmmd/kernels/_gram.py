@@ -33,6 +33,7 @@ _DIRECT_MAX_FEATURES = 8
 _PRODUCTS_MAX_ROUNDING = 1e-11
 _TILE = 512
 _CENTER_ROWS = 4096
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,29 @@ class Gram:
     """The Gram matrices of `left` and `right` rows under one kernel, made block by block.
 
     Built by :func:`gram`; nothing of size ``n_left * n_right`` is ever stored.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    gammas : ndarray of shape (n_gammas,)
+        Its coefficients.
+    left, right : ndarray of shape (n_left, n_features) or (n_right, n_features)
+        The rows, centred where the kernel allows it; the Gram matrix itself for "precomputed".
+    form : int
+        How distances are computed.
+    left_norms, right_norms : ndarray of shape (n_left,) or (n_right,)
+        Squared norms of the rows, empty where they are not needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import gram
+    >>> blocks = gram("rbf", np.array([0.5, 1.0]), np.array([[0.0], [1.0], [2.0]]))
+    >>> blocks.shape
+    (3, 3)
+    >>> [block.round(3).tolist() for block in blocks.blocks(slice(0, 1), slice(0, 3))]
+    [[[1.0, 0.607, 0.135]], [[1.0, 0.368, 0.018]]]
     """
 
     kernel: Kernel
@@ -60,8 +84,15 @@ class Gram:
     def blocks(self, rows: slice, columns: slice) -> Iterator[FloatArray]:
         """Yield the block ``[rows, columns]`` for each gamma in turn.
 
-        Each array is overwritten by the next step and may be changed by the caller in place
-        only if there is one gamma.
+        Parameters
+        ----------
+        rows, columns : slice
+            Which rows of `left` and of `right`.
+
+        Yields
+        ------
+        ndarray of shape (n_rows, n_columns)
+            Kernel values. The next step overwrites them.
         """
         if self.kernel == "precomputed":
             yield np.array(self.left[rows, columns])
@@ -88,7 +119,18 @@ class Gram:
             yield tile
 
     def distances(self, rows: slice, columns: slice) -> FloatArray:
-        """Return the block of squared, city block, or inner-product values, before the kernel."""
+        """Return what the kernel is a function of.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Which rows of `left` and of `right`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_columns)
+            Squared Euclidean or city block distances, or inner products.
+        """
         left = np.ascontiguousarray(self.left[rows])
         right = self.right[columns]
         tile = np.empty((len(left), len(right)))
@@ -96,7 +138,7 @@ class Gram:
             np.matmul(left, right.T, out=tile)
         if self.form != _DOT:
             right_columns = right[:0].T if self.form == _PRODUCTS else right.T
-            tolerance = np.finfo(np.float64).eps * (8.0 + np.sqrt(left.shape[1]))
+            tolerance = _EPS * (8.0 + np.sqrt(left.shape[1]))
             tile_distances(
                 self.form,
                 left,
@@ -109,7 +151,13 @@ class Gram:
         return tile
 
     def diagonal(self) -> FloatArray:
-        """Return k(x, x) of each left row for each gamma, shape (n_gammas, n_left)."""
+        """Return the kernel value of each left row with itself.
+
+        Returns
+        -------
+        ndarray of shape (n_gammas, n_left)
+            The values k(x, x).
+        """
         n_left = self.shape[0]
         if self.kernel == "precomputed":
             return np.array(np.diagonal(self.left))[None, :]
@@ -163,8 +211,8 @@ def _cancels(
         sharpest = 1.0 / scale if scale > 0.0 else np.inf
     else:
         sharpest = float(gammas.max())
-    rounding = np.finfo(np.float64).eps * float(norms.max(initial=0.0)) * sharpest
-    return not rounding <= _PRODUCTS_MAX_ROUNDING
+    largest = float(norms.max(initial=0.0))
+    return largest > 0.0 and _EPS * largest * sharpest > _PRODUCTS_MAX_ROUNDING
 
 
 def gram(
@@ -194,6 +242,18 @@ def gram(
     -------
     Gram
         Gives the blocks.
+
+    Raises
+    ------
+    ValueError
+        If distances themselves are wanted (the energy kernel) and leave the range of float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import gram
+    >>> gram("energy", np.ones(1), np.array([[0.0], [3.0]])).diagonal()
+    array([[-0., -0.]])
     """
     gammas = np.atleast_1d(np.asarray(gammas, dtype=np.float64))
     none = np.zeros(0)
@@ -213,6 +273,10 @@ def gram(
         return Gram(kernel, gammas, left, right, _DOT, none, none)
     left_norms = np.einsum("ij,ij->i", left, left)
     right_norms = left_norms if right is left else np.einsum("ij,ij->i", right, right)
+    if kernel == "energy" and not np.all(np.isfinite(left_norms)):
+        raise ValueError(
+            "The squared distances of the rows leave the range of float64; rescale the features."
+        )
     form = _CITYBLOCK
     if distance == "sqeuclidean":
         narrow = left.shape[1] <= _DIRECT_MAX_FEATURES
@@ -223,7 +287,32 @@ def gram(
 def kernel_values(
     kernel: Kernel, gamma: float, left: FloatArray, right: FloatArray | None = None
 ) -> FloatArray:
-    """Return the whole Gram matrix of one kernel, shape (n_left, n_right)."""
+    """Return the whole Gram matrix of one kernel.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        A key of :data:`KERNELS`, or a callable that gives a Gram block.
+    gamma : float
+        Kernel coefficient; ignored by a kernel without.
+    left : ndarray of shape (n_left, n_features)
+        Rows.
+    right : ndarray of shape (n_right, n_features), default=None
+        Other rows; None means `left`.
+
+    Returns
+    -------
+    ndarray of shape (n_left, n_right)
+        Kernel values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import kernel_values
+    >>> kernel_values("rq", 0.5, np.array([[0.0], [1.0]]))
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
     blocks = gram(kernel, np.array([gamma]), left, right)
     out = np.empty(blocks.shape)
     for rows in row_blocks(out.shape[0], _TILE):

@@ -23,6 +23,24 @@ class Nystroem:
 
     With E the kernel values of a block of rows and P the projection, the features are ``E @ P``
     and the kernel is approximated by their inner products. Built by :func:`nystroem`.
+
+    Parameters
+    ----------
+    to_landmarks : Gram
+        Kernel values of the rows with the landmarks.
+    offsets : tuple of two ndarrays or None
+        What is added to the kernel values of each row and of each landmark.
+    projections : tuple of ndarray of shape (n_landmarks, n_components)
+        One for each gamma.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import nystroem
+    >>> rows = np.array([[0.0], [1.0], [2.0]])
+    >>> features = nystroem("rbf", np.array([0.5]), rows, rows[:2])
+    >>> features.n_landmarks
+    2
     """
 
     to_landmarks: Gram
@@ -35,7 +53,18 @@ class Nystroem:
         return self.to_landmarks.shape[1]
 
     def blocks(self, rows: slice, landmarks: slice) -> Iterator[FloatArray]:
-        """Yield the kernel values of a block of rows with landmarks, for each gamma in turn."""
+        """Yield the kernel values of a block of rows with landmarks, for each gamma in turn.
+
+        Parameters
+        ----------
+        rows, landmarks : slice
+            Which of each.
+
+        Yields
+        ------
+        ndarray of shape (n_rows, n_landmarks)
+            Kernel values. The next step overwrites them.
+        """
         for tile in self.to_landmarks.blocks(rows, landmarks):
             if self.offsets is not None:
                 tile += self.offsets[0][rows, None]
@@ -105,6 +134,17 @@ def nystroem(
 
     Chatalic, A., Letizia, M., Schreuder, N. & Rosasco, L. (2025). An efficient permutation-based
     kernel two-sample test. arXiv 2502.13570.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import nystroem
+    >>> rows = np.array([[0.0], [1.0], [2.0]])
+    >>> features = nystroem("rbf", np.array([0.5]), rows, rows)
+    >>> (tile,) = features.blocks(slice(0, 3), slice(0, 3))
+    >>> approximation = tile @ features.projections[0]
+    >>> bool(np.allclose(approximation @ approximation.T, tile))
+    True
     """
     to_landmarks = gram(kernel, gammas, rows, landmarks, center_dot=True)
     offsets = None

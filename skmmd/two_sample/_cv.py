@@ -17,7 +17,7 @@ from skmmd._validation import (
 from skmmd.kernels import KERNELS, Kernel
 from skmmd.two_sample._estimators import GroupTest, pool_groups, power_criterion
 from skmmd.two_sample._functions import TEST_CONSTRAINTS, run_test
-from skmmd.two_sample._sample import PooledSample, resolve_gammas
+from skmmd.two_sample._sample import PooledSample, resolve_gammas, take_rows
 
 __all__ = ["MMDTestCV"]
 
@@ -204,11 +204,6 @@ class MMDTestCV(GroupTest):
         if not kernels:
             raise ValueError("kernel is empty; pass at least one kernel to choose from.")
         return kernels
-
-
-def take_rows(sample: PooledSample, rows: NDArray[np.intp]) -> PooledSample:
-    """Return some rows of a sample."""
-    return PooledSample(sample.rows[rows], sample.codes[rows], sample.weight[rows], sample.n_groups)
 
 
 def split_groups(

@@ -47,6 +47,15 @@ class DriftUpdate:
         Whether any row of this update was reported as drift.
     n_seen : int
         Number of rows seen since `fit` or `reset`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.two_sample import MMDDriftDetector
+    >>> rng = np.random.default_rng(0)
+    >>> detector = MMDDriftDetector(monitor="betting", random_state=0)
+    >>> detector.fit(rng.normal(size=(500, 2))).update(rng.normal(size=(200, 2)) + 2.0).drift
+    True
     """
 
     statistic: float

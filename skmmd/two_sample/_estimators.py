@@ -16,11 +16,11 @@ from skmmd._validation import (
     generator,
     validate_data,
 )
-from skmmd.kernels import Kernel
+from skmmd.kernels import Kernel, gram
 from skmmd.two_sample._features import score_features
 from skmmd.two_sample._functions import TEST_CONSTRAINTS, check_gram, run_test
 from skmmd.two_sample._result import FeatureScores, MMDTestResult
-from skmmd.two_sample._sample import PooledSample, pooled_gram
+from skmmd.two_sample._sample import PooledSample
 from skmmd.two_sample._statistics import power
 from skmmd.two_sample._sums import row_sums
 from skmmd.two_sample._witness import group_witness
@@ -61,7 +61,8 @@ def power_criterion(
     sample: PooledSample, kernel: Kernel, gammas: FloatArray, n_jobs: int | None = None
 ) -> FloatArray:
     """Return the power criterion J of each kernel on a pooled sample, shape (n_kernels,)."""
-    blocks = pooled_gram(kernel, gammas, sample.rows)
+    # Not centred: the power criterion of the linear kernel depends on the origin.
+    blocks = gram(kernel, gammas, sample.rows)
     sums, _ = row_sums(blocks, sample.codes, sample.weight, sample.n_groups, n_jobs=n_jobs)
     return power(sums, blocks.diagonal(), sample.codes, sample.weight, sample.n_groups)
 

@@ -11,7 +11,7 @@ from scipy import special
 from skmmd._chunked import single_threaded_blas
 from skmmd.kernels import Kernel, nystroem
 from skmmd.two_sample._labelings import Labels, bin_rows, enumerate_labelings, permute_units
-from skmmd.two_sample._sample import PooledSample, pooled_gram
+from skmmd.two_sample._sample import PooledSample, pooled_gram, take_rows
 from skmmd.two_sample._statistics import (
     comparable,
     group_statistic,
@@ -101,9 +101,10 @@ def permutation_test(
     else:
         bins = bin_rows(rng, sample.codes, sample.n_groups, n_bins)
         units, n_free = bins.codes, bins.n_free
-        rows, weight = _take(sample.rows, bins.order, kernel), sample.weight[bins.order]
+        ordered = take_rows(sample, bins.order, kernel)
+        rows, weight = ordered.rows, ordered.weight
         if method == "binned":
-            blocks = pooled_gram(kernel, gammas, rows)
+            blocks = pooled_gram(kernel, gammas, ordered)
             between = bin_sums(blocks, bins.bin_of, weight, **options)
         else:
             chosen = rng.choice(len(rows), min(n_components, len(rows)), replace=False)
@@ -143,17 +144,12 @@ def permutation_test(
 def _sums_under_rows(
     sample: PooledSample, kernel: Kernel, gammas: FloatArray, options: dict[str, Any]
 ) -> SumsUnder:
-    blocks = pooled_gram(kernel, gammas, sample.rows)
+    blocks = pooled_gram(kernel, gammas, sample)
 
     def sums_under(labels: Labels) -> GroupSums:
         return labeled_sums(blocks, labels, sample.weight, sample.n_groups, **options)
 
     return sums_under
-
-
-def _take(rows: FloatArray, order: NDArray[np.intp], kernel: Kernel) -> FloatArray:
-    """Reorder the rows; of a Gram matrix the columns too."""
-    return rows[np.ix_(order, order)] if kernel == "precomputed" else rows[order]
 
 
 def asymptotic_test(

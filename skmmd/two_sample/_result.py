@@ -192,6 +192,15 @@ class FeatureScores:
         Coefficient of each feature's kernel, by the median heuristic.
     feature_names : ndarray of shape (n_features,)
         Names of the features.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skmmd.two_sample import MMDTest
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> scores = MMDTest(random_state=0).fit(X[50:], y[50:]).feature_scores()
+    >>> scores.feature_names[scores.ranking()[0]]
+    'petal width (cm)'
     """
 
     statistic: FloatArray
@@ -201,5 +210,11 @@ class FeatureScores:
     feature_names: NDArray[Any]
 
     def ranking(self) -> NDArray[np.intp]:
-        """Return the features' indices, the most different first."""
+        """Rank the features, the most different first.
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+            Their indices.
+        """
         return np.argsort(-self.statistic, kind="stable")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmmd.kernels import GAMMA_FREE, Gram, Kernel, dyadic_gammas, gram, median_gamma
 from skmmd.two_sample._labelings import count_labelings
 
-__all__ = ["PooledSample", "choose_method", "pooled_gram", "resolve_gammas"]
+__all__ = ["PooledSample", "choose_method", "pooled_gram", "resolve_gammas", "take_rows"]
 
 FloatArray = NDArray[np.float64]
 
@@ -81,6 +81,12 @@ def resolve_gammas(
     return gammas
 
 
+def take_rows(sample: PooledSample, rows: NDArray[np.intp], kernel: Kernel = "rbf") -> PooledSample:
+    """Return some rows of a sample, in the order given; of a Gram matrix the columns too."""
+    taken = sample.rows[np.ix_(rows, rows)] if kernel == "precomputed" else sample.rows[rows]
+    return PooledSample(taken, sample.codes[rows], sample.weight[rows], sample.n_groups)
+
+
 def choose_method(
     method: str, kernel: Kernel, sizes: Sequence[int] | NDArray[np.intp], n_permutations: int
 ) -> str:
@@ -93,12 +99,14 @@ def choose_method(
     """
     sizes = np.asarray(sizes)
     n_rows = int(sizes.sum())
+    # The kernel that stands in for the energy kernel has the same MMD only with all terms.
+    lone_energy = kernel == "energy" and sizes.min() < 2
     if method == "auto":
         if n_permutations > 0 and _few_labelings(sizes, n_permutations + 1):
             return "exact"
         if n_rows <= _PERMUTATION_MAX_ROWS:
             return "permutation"
-        if n_rows <= _BINNED_MAX_ROWS or kernel == "precomputed":
+        if n_rows <= _BINNED_MAX_ROWS or kernel == "precomputed" or lone_energy:
             return "binned"
         return "nystroem"
     if method == "exact" and not _few_labelings(sizes, MAX_LABELINGS):
@@ -110,6 +118,11 @@ def choose_method(
         raise ValueError(
             "method='nystroem' saves computing the Gram matrix, which kernel='precomputed' already "
             "has; use method='binned' or 'auto'."
+        )
+    if method == "nystroem" and lone_energy:
+        raise ValueError(
+            "method='nystroem' with kernel='energy' needs at least 2 rows in each group, got "
+            f"{sizes.tolist()}; use method='binned'."
         )
     if method == "asymptotic" and kernel == "precomputed":
         raise ValueError("method='asymptotic' does not take kernel='precomputed'.")
@@ -127,6 +140,11 @@ def _few_labelings(sizes: NDArray[np.intp], most: int) -> bool:
     return log_count < math.log(most) + 1.0 and count_labelings(sizes) <= most
 
 
-def pooled_gram(kernel: Kernel, gammas: FloatArray, rows: FloatArray) -> Gram:
-    """Prepare the pooled rows; MMD does not change when the linear kernel's rows are centred."""
-    return gram(kernel, gammas, rows, center_dot=True)
+def pooled_gram(kernel: Kernel, gammas: FloatArray, sample: PooledSample) -> Gram:
+    """Prepare Gram blocks of the pooled rows for sums within groups.
+
+    The linear kernel's MMD does not change when its rows are centred, as long as each group has
+    its term.
+    """
+    mass = np.bincount(sample.codes, sample.weight, sample.n_groups)
+    return gram(kernel, gammas, sample.rows, center_dot=bool(mass.min() > 1.0))

@@ -27,7 +27,7 @@ def _within_means(sums: GroupSums, unbiased: bool) -> FloatArray:
     weight = sums.weight
     pairs = weight * (weight - 1.0) if unbiased else weight * weight
     # A group of one row has no pair: its term is dropped.
-    defined = pairs > 1e-12 * weight * weight
+    defined = (weight > 0.0) & (pairs > 1e-12 * weight * weight)
     return np.where(defined, sums.within / np.where(defined, pairs, 1.0), 0.0)
 
 
@@ -51,12 +51,14 @@ def group_statistic(sums: GroupSums, unbiased: bool) -> FloatArray:
     means = _within_means(sums, unbiased)
     weight = sums.weight
     between = sums.total[:, None] - sums.within.sum(axis=1)
-    if len(weight) == 2:
-        statistic: FloatArray = means.sum(axis=1) - between / (weight[0] * weight[1])
-        return statistic
     total = weight.sum(axis=0)
-    statistic = (means * (weight * (total - weight) / total)).sum(axis=1) - between / total
-    return statistic
+    if len(weight) == 2:
+        across = weight[0] * weight[1]
+        # A permutation can leave a group with rows of weight zero alone: no difference to see.
+        empty = across <= 0.0
+        statistic = means.sum(axis=1) - between / np.where(empty, 1.0, across)
+        return np.where(empty, 0.0, statistic)
+    return (means * (weight * (total - weight) / total)).sum(axis=1) - between / total
 
 
 def normalized(statistics: FloatArray, norm: FloatArray) -> FloatArray:
