@@ -1,0 +1,61 @@
+"""Figures of the command line, drawn without a window."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skmmd.inspection import MMDTestDisplay
+from skmmd.inspection._axes import FIRST, INK, NULL, check_matplotlib
+from skmmd.two_sample import FeatureScores, MMDTestResult
+
+__all__ = ["feature_bars", "new_figure", "save_test"]
+
+_MOST_BARS = 20
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty matplotlib figure, in inches, that belongs to no window."""
+    check_matplotlib("A figure")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def feature_bars(ax: Any, scores: FeatureScores, names: Sequence[str], alpha: float) -> None:
+    """Draw each feature's statistic, the largest on top; coloured where it differs."""
+    shown = scores.ranking()[:_MOST_BARS]
+    differs = scores.pvalue[shown] <= alpha
+    bars = ax.barh(
+        range(len(shown)),
+        scores.statistic[shown],
+        color=[FIRST if different else NULL for different in differs],
+    )
+    ax.bar_label(
+        bars,
+        [f" p = {pvalue:.3g}" for pvalue in scores.pvalue[shown]],
+        fontsize="small",
+        color=INK,
+    )
+    ax.set_yticks(range(len(shown)), [names[feature] for feature in shown], fontsize="small")
+    ax.invert_yaxis()
+    ax.margins(x=0.2)
+    ax.set_xlabel("statistic of the feature by itself")
+    hidden = len(scores.statistic) - len(shown)
+    more = f"; {hidden} more not shown" if hidden else ""
+    ax.set_title(f"features (blue: differs at {alpha:g}{more})", fontsize="small", loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def save_test(
+    path: str, result: MMDTestResult, scores: FeatureScores | None, names: Sequence[str]
+) -> None:
+    """Write a test's figure: null distribution, and the features if there are scores."""
+    if scores is None:
+        figure = new_figure(6.0, 4.5)
+        MMDTestDisplay.from_result(result).plot(ax=figure.subplots())
+    else:
+        n_bars = min(len(names), _MOST_BARS)
+        figure = new_figure(11.0, max(4.5, 1.5 + 0.25 * n_bars))
+        null, features = figure.subplots(1, 2)
+        MMDTestDisplay.from_result(result).plot(ax=null)
+        feature_bars(features, scores, names, result.alpha)
+    figure.savefig(path, dpi=120)
