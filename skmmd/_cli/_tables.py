@@ -33,7 +33,7 @@ class Table:
     path : str
         The file.
     columns : dict of str to ndarray of shape (n_rows,) or str
-        The values, NaN where missing; for a column that is not numeric, what shows that.
+        The values, NaN where missing; for a column that is not numeric, a few words on why.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Samples:
     names : list of str
         Names of the columns.
     left_out : list of str
-        Columns of both files that are not numeric.
+        Columns that are not numeric in either file.
     rows : tuple of two ndarray of shape (n_rows, n_columns)
         The samples.
     dropped : tuple of two int
@@ -121,7 +121,7 @@ def _read_text(path: str, delimiter: str) -> dict[str, FloatArray | str]:
         raise ValueError("there are no rows below the line of column names.")
     return {
         # A column without a name is mostly the row numbers that a data frame was written with.
-        name: "no name" if name in unnamed else _joined(chunk)
+        name: "it has no name" if name in unnamed else _joined(chunk)
         for name, chunk in zip(names, chunks, strict=True)
     }
 
@@ -152,7 +152,7 @@ def _check_header(names: list[str]) -> None:
 
 
 def _numbers(cells: Sequence[str]) -> FloatArray | str:
-    """Return text as numbers, or the first cell that is none."""
+    """Return text as numbers, or which cell is none."""
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
@@ -162,7 +162,7 @@ def _numbers(cells: Sequence[str]) -> FloatArray | str:
         try:
             values[row] = float(_WORDS.get(cell.strip().lower(), cell))
         except ValueError:
-            return cell
+            return f"it holds {cell!r}"
     return values
 
 
@@ -183,7 +183,7 @@ def _read_parquet(path: str) -> dict[str, FloatArray | str]:
     return {
         column.name: column.cast(polars.Float64).fill_null(float("nan")).to_numpy()
         if column.dtype.is_numeric() or column.dtype == polars.Boolean
-        else f"type {column.dtype}"
+        else f"its type is {column.dtype}"
         for column in frame
     }
 
@@ -199,7 +199,7 @@ def _read_parquet_by_pandas(path: str) -> dict[str, FloatArray | str]:
     return {
         str(name): column.to_numpy(dtype=np.float64, na_value=np.nan)
         if pandas.api.types.is_numeric_dtype(column.dtype)
-        else f"type {column.dtype}"
+        else f"its type is {column.dtype}"
         for name, column in frame.items()
     }
 
@@ -265,21 +265,13 @@ def pair_samples(
         If the tables differ in their columns, no numeric column or no row is left, or values are
         missing and `missing` is "error".
     """
-    names = _shared_names(reference, current) if columns is None else list(dict.fromkeys(columns))
-    kept, left_out = [], []
-    for name in names:
-        values = [_column(table, name) for table in (reference, current)]
-        shows = [value for value in values if isinstance(value, str)]
-        if not shows:
-            kept.append(name)
-        elif len(shows) == 2 and columns is None:
-            left_out.append(name)
-        else:
-            table = reference if isinstance(values[0], str) else current
-            raise ValueError(
-                f"{table.path}: column {name!r} is not numeric (it holds {shows[0]!r:.60}). "
-                "Name the columns to compare with --columns."
-            )
+    if columns is None:
+        kept, left_out = _numeric_names(reference, current)
+    else:
+        kept, left_out = list(dict.fromkeys(columns)), []
+        for table in (reference, current):
+            for name in kept:
+                _check_numeric(table, name)
     if not kept:
         raise ValueError(
             f"There is no numeric column to compare; not numeric: {_listed(left_out)}. Is the "
@@ -292,26 +284,41 @@ def pair_samples(
     )
 
 
-def _shared_names(reference: Table, current: Table) -> list[str]:
+def _numeric_names(reference: Table, current: Table) -> tuple[list[str], list[str]]:
+    """Return the columns that are numeric in both tables, and those that are so in neither."""
+    kept: list[str] = []
+    left_out: list[str] = []
+    for name in dict.fromkeys([*reference.columns, *current.columns]):
+        values = (table.columns.get(name, "missing") for table in (reference, current))
+        neither = all(isinstance(found, str) for found in values)
+        (left_out if neither else kept).append(name)
     differences = [
         f"only {one.path} has {_listed(lone)}"
         for one, other in ((reference, current), (current, reference))
-        if (lone := [name for name in one.columns if name not in other.columns])
+        if (lone := [name for name in kept if name not in other.columns])
     ]
     if differences:
         raise ValueError(
             f"The columns differ: {'; '.join(differences)}. Name the columns to compare with "
             "--columns."
         )
-    return list(reference.columns)
+    for table in (reference, current):
+        for name in kept:
+            _check_numeric(table, name)
+    return kept, left_out
 
 
-def _column(table: Table, name: str) -> FloatArray | str:
+def _check_numeric(table: Table, name: str) -> None:
     if name not in table.columns:
         raise ValueError(
             f"{table.path}: there is no column {name!r}; it has {_listed(list(table.columns))}."
         )
-    return table.columns[name]
+    values = table.columns[name]
+    if isinstance(values, str):
+        raise ValueError(
+            f"{table.path}: column {name!r} is not numeric ({values:.60}). Name the columns to "
+            "compare with --columns."
+        )
 
 
 def _complete_rows(table: Table, names: list[str], missing: str) -> tuple[FloatArray, int]:

@@ -13,6 +13,7 @@ from skmmd import __version__
 from skmmd._cli._figures import save_test
 from skmmd._cli._tables import Samples, pair_samples, read_table
 from skmmd._cli._text import format_table
+from skmmd.inspection._axes import check_matplotlib
 from skmmd.kernels import KERNELS
 from skmmd.two_sample import FeatureScores, MMDTest, MMDTestResult
 
@@ -102,6 +103,8 @@ def _positive(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the two files; return 1 if they differ, else 0."""
+    if arguments.plot:
+        check_matplotlib("--plot")
     samples = pair_samples(
         read_table(arguments.reference, delimiter=arguments.delimiter),
         read_table(arguments.current, delimiter=arguments.delimiter),
@@ -173,7 +176,7 @@ def _features_text(names: list[str], scores: FeatureScores, result: MMDTestResul
     rows = [
         (
             names[feature],
-            f"{scores.statistic[feature]:.5f}",
+            f"{scores.statistic[feature]:.3g}",
             f"{scores.pvalue[feature]:.4g}",
             "differs" if scores.pvalue[feature] <= result.alpha else "",
         )

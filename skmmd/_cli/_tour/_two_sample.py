@@ -554,9 +554,10 @@ def _drift(quick: bool) -> Finding:
         f"{n_before} before",
         reading="Three ways to watch. Batches: each has a valid p-value, and one of twenty is a "
         "false alarm. Window: an alarm as soon as the last 25 images leave the threshold, which "
-        f"false alarms do once in {run_time:,} images on average; {_alarm_text(window, change)}. Betting: "
-        "the evidence of the whole stream, with a chance of 5 % of ever raising a false alarm, "
-        f"however long it runs; slower, and safest; {_alarm_text(wealth, change)}.",
+        f"false alarms do once in {run_time:,} images on average; "
+        f"{_alarm_text(window, change)}. Betting: the evidence of the whole stream, with a chance "
+        "of 5 % of ever raising a false alarm, however long it runs; slower, and safest; "
+        f"{_alarm_text(wealth, change)}.",
         seconds=seconds,
         figures=(
             _batches_figure(pvalues, batch, change),
