@@ -1,0 +1,1 @@
+"""Timings and rates of skmmd beside its peers; README.md says how to run them."""
