@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
 
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, Any]
 Outcome = dict[str, Any]
 
 

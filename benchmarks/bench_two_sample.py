@@ -172,17 +172,17 @@ def _speed_at(
     seconds = {name: times[name].median for name in ours}
     rows = []
     for name, its in times.items():
-        plan = plans.get(name)
-        median = its.median if plan is None else plan.scale(its.median, n_permutations)
+        used = plans.get(name)
+        median = its.median if used is None else used.scale(its.median, n_permutations)
         seconds[name] = median
         found = its.outcome
         found = found if isinstance(found, dict) else vars(found)
         # Over several gammas the statistic is another quantity: not to be compared.
         statistic = None if name in ("default", "energy") else float(found["statistic"])
-        count = n_permutations if plan is None else plan.n_timed
+        count = n_permutations if used is None else used.n_timed
         rows.append(
             {
-                "test": f"skmmd {name}" if plan is None else name,
+                "test": f"skmmd {name}" if used is None else name,
                 "seconds": median,
                 "spread": its.spread,
                 "runs": its.n_runs,
@@ -190,7 +190,7 @@ def _speed_at(
                 "statistic": statistic,
                 "p": float(found["pvalue"]),
                 **{f"/ {mine}": median / times[mine].median for mine in ours},
-                "setting": "" if plan is None else _setting_text(plan.setting),
+                "setting": "" if used is None else _setting_text(used.setting),
             }
         )
     report.table(
@@ -318,7 +318,7 @@ def _reject_once(draw: Draw, seed: int, n_permutations: int, method: Any) -> flo
 def rejections(
     draw: Draw,
     methods: Mapping[str, Any],
-    peers: Peers | None,
+    peers: Peers,
     settings: Settings,
     n_repetitions: int,
 ) -> dict[str, np.ndarray]:
@@ -328,11 +328,12 @@ def rejections(
     """
     found = {}
     seeds = [settings.seed + r for r in range(n_repetitions)]
-    everything = {**methods, **{name: name for name in (peers.runners if peers else {})}}
+    everything = {**methods, **{name: name for name in peers.runners}}
     for name, method in everything.items():
         progress(f"{draw.data} n={draw.n}: {name}, {n_repetitions} repetitions")
-        start, results = time.perf_counter(), []
-        remote = isinstance(method, str) and peers is not None and not peers.in_this_process(name)
+        start = time.perf_counter()
+        results: list[float] = []
+        remote = name in peers.runners and not peers.in_this_process(name)
         batch = 1 if remote else 5 * settings.jobs
         with joblib.Parallel(n_jobs=settings.jobs) as parallel:
             while len(results) < n_repetitions and time.perf_counter() - start < settings.budget:
@@ -623,6 +624,9 @@ def roofline(settings: Settings, report: Report) -> None:
         for _ in range(n_blocks):
             np.exp(block, out=out)
 
+    def multiply() -> None:
+        np.matmul(A, U, out=product)
+
     for n_threads in settings.threads:
         times = alternate(
             {
@@ -635,7 +639,7 @@ def roofline(settings: Settings, report: Report) -> None:
                     n_permutations=n_permutations,
                     random_state=settings.seed,
                 ),
-                "product": lambda t=n_threads: timed(lambda: np.matmul(A, U, out=product), t),
+                "product": functools.partial(timed, multiply, n_threads),
                 "exp": lambda: timed(exps, 1),
             },
             settings.rounds,
