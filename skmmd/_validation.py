@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import (
@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
+    "Estimator",
     "Integral",
     "Interval",
     "Real",
@@ -40,6 +41,16 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Estimator(BaseEstimator):
+    """Base of all estimators: scikit-learn's, with links from its HTML view to our pages."""
+
+    _doc_link_module = "skmmd"
+    _doc_link_template = (
+        "https://skmmd.readthedocs.io/en/stable/api/generated/"
+        "{estimator_module}.{estimator_name}.html"
+    )
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -65,12 +65,16 @@ class MMDTestCV(GroupTest):
 
     Attributes
     ----------
-    statistic_, pvalue_ : float
-        The test on the second half.
+    statistic_ : float
+        The statistic on the second half.
+    pvalue_ : float
+        Its p-value.
     kernel_ : str or callable
         The kernel that was chosen.
-    gamma_, best_gamma_ : float
+    gamma_ : float
         The gamma that was chosen; NaN for a kernel without gamma.
+    best_gamma_ : float
+        The same.
     mmd2_ : float
         Squared MMD on the second half (three or more groups: K-sample statistic).
     null_distribution_ : ndarray of shape (n_permutations,)
@@ -79,15 +83,17 @@ class MMDTestCV(GroupTest):
         The critical value at `alpha`.
     cv_results_ : dict of str to array
         "kernel", "gamma", "mean_power" and "fold_power" of each candidate.
-    selection_indices_, test_indices_ : ndarray of int
-        The rows of the first and of the second half.
+    selection_indices_ : ndarray of int
+        The rows of the first half.
+    test_indices_ : ndarray of int
+        The rows of the second half.
     classes_ : ndarray of shape (n_groups,)
         The labels of the groups, sorted; the first is the reference.
     result_ : MMDTestResult
         The test's result.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where `X` had string names.
 
     See Also

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 from skmmd._validation import (
+    Estimator,
     Integral,
     Interval,
     Real,
@@ -64,7 +64,7 @@ class DriftUpdate:
     n_seen: int
 
 
-class MMDDriftDetector(BaseEstimator):
+class MMDDriftDetector(Estimator):
     """Detect drift away from a reference by MMD tests, batch by batch or row by row.
 
     `fit` keeps a reference, `test` tests a batch against it with a valid p-value each time, and
@@ -123,7 +123,7 @@ default="rbf"
         Number of rows that `update` has seen.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where `X` had string names.
 
     See Also

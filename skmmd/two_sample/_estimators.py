@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 
 from skmmd._validation import (
+    Estimator,
     check_is_fitted,
     check_weight,
     feature_names,
@@ -21,7 +21,7 @@ from skmmd.two_sample._features import score_features
 from skmmd.two_sample._functions import TEST_CONSTRAINTS, check_gram, run_test
 from skmmd.two_sample._result import FeatureScores, MMDTestResult
 from skmmd.two_sample._sample import PooledSample
-from skmmd.two_sample._statistics import power
+from skmmd.two_sample._statistics import power, witness_criterion
 from skmmd.two_sample._sums import row_sums
 from skmmd.two_sample._witness import group_witness
 
@@ -67,7 +67,15 @@ def power_criterion(
     return power(sums, blocks.diagonal(), sample.codes, sample.weight, sample.n_groups)
 
 
-class GroupTest(BaseEstimator):
+def witness_power(sample: PooledSample, fitted: PooledSample) -> float:
+    """Return J of rows given by their kernel values with the rows of another sample."""
+    member = np.eye(fitted.n_groups)[fitted.codes] * fitted.weight[:, None]
+    return witness_criterion(
+        sample.rows @ (member / member.sum(axis=0)), sample.codes, sample.weight, sample.n_groups
+    )
+
+
+class GroupTest(Estimator):
     """What the tests of labelled groups share: their outcome's attributes and the witness."""
 
     result_: MMDTestResult
@@ -172,7 +180,7 @@ or callable, default="rbf"
         All of these together.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where `X` had string names.
 
     See Also
@@ -283,7 +291,9 @@ or callable, default="rbf"
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-            Rows of all groups; their Gram matrix for ``kernel="precomputed"``.
+            Rows of all groups. For ``kernel="precomputed"`` their kernel values with the rows of
+            `fit`: J is then that of the witness learned in `fit`, since the rows' kernel values
+            with each other are not known; those of the rows of `fit` themselves are.
         y : array-like of shape (n_rows,)
             Label of each row's group.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -295,17 +305,17 @@ or callable, default="rbf"
             J; the mean over the pairs of groups for three or more.
         """
         check_is_fitted(self)
-        sample, _ = self._pool_again(X, y, sample_weight)
+        rows, labels = validate_data(self, X, y, dtype=np.float64, order="C", reset=False)
+        sample, _ = pool_groups(rows, labels, sample_weight, owner=type(self).__name__)
+        fitted = self.result_._sample
+        if self.kernel == "precomputed" and not np.array_equal(rows, fitted.rows):
+            if sample.n_groups != fitted.n_groups:
+                raise ValueError(
+                    f"y holds {sample.n_groups} groups; the test was fitted on {fitted.n_groups}."
+                )
+            return witness_power(sample, fitted)
         gammas = np.array([self.best_gamma_])
         return float(power_criterion(sample, self.kernel, gammas, self.n_jobs)[0])
-
-    def _pool_again(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[PooledSample, NDArray[Any]]:
-        if self.kernel == "precomputed":
-            # The Gram matrix of other rows has another width.
-            return pool_groups(check_gram(X, name="X"), y, sample_weight, owner=type(self).__name__)
-        return self._pool(X, y, sample_weight, reset=False)
 
     def feature_scores(
         self,

@@ -19,7 +19,7 @@ from skmmd.two_sample._statistics import (
     tie_of,
 )
 from skmmd.two_sample._sums import GroupSums, bin_sums, labeled_sums, nystroem_sums, sums_of_bins
-from skmmd.two_sample._witness import mean_kernel
+from skmmd.two_sample._witness import group_witness
 
 __all__ = ["Outcome", "asymptotic_test", "permutation_test"]
 
@@ -99,16 +99,18 @@ def permutation_test(
         units, n_free = sample.codes, len(sample.codes)
         sums_under = _sums_under_rows(sample, kernel, gammas, options)
     else:
+        # Landmarks first: which rows they are may not depend on the labels.
+        n_landmarks = min(n_components, len(sample.codes))
+        landmarks = rng.choice(len(sample.codes), n_landmarks, replace=False)
         bins = bin_rows(rng, sample.codes, sample.n_groups, n_bins)
         units, n_free = bins.codes, bins.n_free
         ordered = take_rows(sample, bins.order, kernel)
-        rows, weight = ordered.rows, ordered.weight
+        weight = ordered.weight
         if method == "binned":
             blocks = pooled_gram(kernel, gammas, ordered)
             between = bin_sums(blocks, bins.bin_of, weight, **options)
         else:
-            chosen = rng.choice(len(rows), min(n_components, len(rows)), replace=False)
-            features = nystroem(kernel, gammas, rows, rows[np.sort(chosen)])
+            features = nystroem(kernel, gammas, ordered.rows, sample.rows[np.sort(landmarks)])
             between = nystroem_sums(features, bins.bin_of, weight, **options)
 
         def sums_under(labels: Labels) -> GroupSums:
@@ -186,20 +188,22 @@ def asymptotic_test(
             "method='asymptotic' needs at least 4 rows in each group, got "
             f"{sample.sizes.tolist()}; use method='auto'."
         )
-    if sample.bandwidth_weight is not None:
-        raise ValueError("method='asymptotic' does not take sample_weight; use method='auto'.")
     halves = []
     for group in range(2):
-        rows = sample.rows[rng.permutation(np.flatnonzero(sample.codes == group))]
+        rows = rng.permutation(np.flatnonzero(sample.codes == group))
         halves.append((rows[: len(rows) // 2], rows[len(rows) // 2 :]))
+        if any(sample.weight[half].sum() <= 0.0 for half in halves[-1]):
+            raise ValueError("method='asymptotic' drew rows of weight zero alone; use 'auto'.")
     (x, x_other), (y, y_other) = halves
+    learned = np.concatenate([x_other, y_other])
+    of_learned = [sample.rows[learned], sample.codes[learned], sample.weight[learned], 2]
     difference, variance = 0.0, 0.0
-    for rows, sign in ((x, 1.0), (y, -1.0)):
-        values = mean_kernel(kernel, gamma, rows, x_other) - mean_kernel(
-            kernel, gamma, rows, y_other
-        )
-        difference += sign * values.mean()
-        variance += values.var() / len(values)
+    for half, sign in ((x, 1.0), (y, -1.0)):
+        values = group_witness(kernel, gamma, sample.rows[half], *of_learned)
+        weight = sample.weight[half]
+        mean = np.average(values, weights=weight)
+        difference += sign * mean
+        variance += np.average((values - mean) ** 2, weights=weight) / weight.sum()
     # No spread: the rows of each half are all alike; equal halves show no difference.
     without_spread = 0.0 if difference <= 0.0 else np.inf
     statistic = difference / np.sqrt(variance) if variance > 0.0 else without_spread

@@ -13,6 +13,7 @@ __all__ = [
     "permutation_pvalue",
     "power",
     "tie_of",
+    "witness_criterion",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -204,3 +205,41 @@ def power(
                     variance = variance + 4.0 * spread / mass[own]
             values.append(mmd2 / np.sqrt(variance + _POWER_RIDGE))
     return np.mean(values, axis=0)
+
+
+def witness_criterion(
+    means: FloatArray, codes: NDArray[np.intp], weight: FloatArray, n_groups: int
+) -> float:
+    """Return the power criterion of a witness that was learned on other rows.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_rows, n_groups)
+        Mean kernel value of each row with each group of the other rows.
+    codes : ndarray of shape (n_rows,)
+        Group of each row.
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows.
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    float
+        Mean difference of the witness over its standard error; the mean over pairs of groups.
+    """
+    values = []
+    for g in range(n_groups):
+        for h in range(g + 1, n_groups):
+            difference, variance = 0.0, 0.0
+            for group, sign in ((g, 1.0), (h, -1.0)):
+                rows = codes == group
+                mass = weight[rows].sum()
+                witness = means[rows, g] - means[rows, h]
+                mean = np.average(witness, weights=weight[rows])
+                difference += sign * mean
+                if mass > 1.0:
+                    squares = weight[rows] @ (witness - mean) ** 2
+                    variance += squares / (mass - 1.0) / mass
+            values.append(difference / np.sqrt(variance + _POWER_RIDGE))
+    return float(np.mean(values))
