@@ -10,7 +10,7 @@ from skmmd.inspection._axes import check_matplotlib
 
 __all__ = ["add_parser", "run"]
 
-_LINE = "{:<28}{:<38}{:<54}{:>9}"
+_LINE = "{:<29}{:<38}{:<48}{:>8}"
 
 
 def add_parser(commands: Any) -> None:

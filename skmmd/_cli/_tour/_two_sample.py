@@ -465,7 +465,7 @@ def _kernels(quick: bool) -> Finding:
     ax.spines[["top", "right"]].set_visible(False)
     n_found = sum(pvalue <= 0.05 for pvalue in pvalues)
     return Finding(
-        title="One question, seven kernels",
+        title="One question, many kernels",
         question="Do younger and older patients differ in body mass and blood values, as seen in "
         "120 of them?",
         data=f"diabetes, {int(young.sum())} + {int((~young).sum())} x {len(columns)}",

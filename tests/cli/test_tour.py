@@ -1,0 +1,184 @@
+"""The tour: a table on the terminal, figures, and a page that needs nothing else."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from sklearn.datasets import load_digits
+
+from skmmd import two_sample
+from skmmd._cli import main
+from skmmd._cli._tour import PARTS, Finding, Part, save_figures, write_page
+from skmmd._cli._tour import _two_sample as part
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, its identifiers, and whether all is closed."""
+
+    VOID = ("meta", "img", "br", "hr", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tour") / "deep" / "folder"
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("builtins.print", lambda *words, **_: printed.append(" ".join(words)))
+        status = main(["tour", "--quick", "--output", str(folder)])
+    assert status == 0
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    return folder, "\n".join(printed).splitlines(), text, Page(text)
+
+
+def test_the_last_line_says_where_the_page_is(tour):
+    folder, lines, _, _ = tour
+    assert lines[-1].endswith(str((folder / "index.html").resolve()))
+
+
+def test_every_estimator_is_part_of_the_tour(tour):
+    """Each public class and function of each area is called on the page, or its result shown."""
+    calls = "".join(tour[3].text)
+    for name in two_sample.__all__:
+        if name in ("DriftUpdate", "FeatureScores", "MMDTestResult"):  # what the others return
+            continue
+        assert f"{name}(" in calls, name
+    assert {p.name for p in PARTS} == {"two_sample"}
+
+
+def test_the_page_needs_nothing_else(tour):
+    _, _, text, page = tour
+    assert page.open == []
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "embed", "base")
+        for name, value in attributes.items():
+            if name in ("src", "srcset", "data", "poster", "background"):
+                assert value.startswith("data:image/png;base64,")
+            elif name == "href":
+                assert value.startswith("#")
+    assert "http:" not in text
+    assert "https:" not in text
+    style = "".join(re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL))
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_fits_phones_and_dark_rooms(tour):
+    _, _, text, page = tour
+    viewport = [a for tag, a in page.tags if tag == "meta" and a.get("name") == "viewport"]
+    assert "width=device-width" in viewport[0]["content"]
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_images_are_the_files(tour):
+    folder, _, _, page = tour
+    files = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    shown = []
+    for tag, attributes in page.tags:
+        if tag == "img":
+            assert len(attributes["alt"]) > 20
+            shown.append(base64.b64decode(attributes["src"].split(",", 1)[1], validate=True))
+    assert len(shown) > 10
+    assert sorted(shown) == sorted(files.values())
+    for image in shown:
+        pixels = imread(BytesIO(image), format="png")
+        assert min(pixels.shape[:2]) > 300
+        assert len(np.unique(pixels[:, :, 0])) > 10
+
+
+def test_table_and_page_tell_the_same(tour):
+    _, lines, _, page = tour
+    header = next(number for number, line in enumerate(lines) if line.startswith("what"))
+    rows = lines[header + 1 : lines.index("", header)]
+    sections = [a["id"] for tag, a in page.tags if tag == "section"]
+    links = [a["href"] for tag, a in page.tags if tag == "a"]
+    assert links == [f"#{name}" for name in sections]
+    assert len(rows) == len(sections) > 8
+    text = "".join(page.text)
+    for row in rows:
+        title, data, outcome, seconds = re.split(r"\s{2,}", row, maxsplit=3)
+        for words in (title, data, outcome, seconds):
+            # Once in the page's table, once in the section.
+            assert text.count(words) >= 2, words
+
+
+def outcomes(*findings):
+    return [(finding.title, finding.outcome, finding.reading) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [part._few_flowers, part._iris_choice, part._wine_classes, part._two_halves, part._kernels],
+)
+def test_findings_are_the_same_each_time(finding):
+    assert outcomes(finding(True)) == outcomes(finding(True))
+
+
+def test_known_answers(tour):
+    text = "".join(tour[3].text)
+    # Six and six flowers: 924 labelings, and the two most extreme are the flowers themselves.
+    assert "p = 0.00216" in text
+    assert round(2 / 924, 5) == 0.00216
+    # The pairs of digits with the smallest and the largest squared MMD, by brute force.
+    images, digits = load_digits(return_X_y=True)
+    norms = (images**2).sum(axis=1)
+    squared = np.maximum(norms[:, None] + norms - 2.0 * images @ images.T, 0.0)
+    pairs = np.triu_indices(len(images), 1)
+    values = np.exp(-squared / (2.0 * np.median(np.sqrt(squared[pairs])) ** 2))
+    groups = [np.flatnonzero(digits == digit) for digit in range(10)]
+
+    def within(rows):
+        n = len(rows)
+        return (values[np.ix_(rows, rows)].sum() - n) / (n * (n - 1))
+
+    distances = {
+        (i, j): within(groups[i])
+        + within(groups[j])
+        - 2.0 * values[np.ix_(groups[i], groups[j])].mean()
+        for i in range(10)
+        for j in range(i)
+    }
+    near, far = min(distances, key=distances.get), max(distances, key=distances.get)
+    assert f"nearest {near[0]} and {near[1]}, farthest {far[0]} and {far[1]}" in text
+
+
+def test_special_characters_stay_text(tmp_path):
+    finding = Finding(
+        title="a < b & c",
+        question="<script>",
+        data='"data"',
+        call="f(x) > 1",
+        outcome="<b>",
+        reading="</section>",
+        seconds=1.0,
+        figures=(),
+    )
+    strange = Part("area", "<Title>", "&", lambda quick: iter([finding]))
+    assert save_figures(tmp_path, strange, finding) == {}
+    write_page(tmp_path / "page.html", [(strange, [finding])], {"area": {}}, version="1<2")
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert not {"script", "b"} & {tag for tag, _ in page.tags}
+    text = "".join(page.text)
+    for words in ("a < b & c", "<script>", '"data"', "f(x) > 1", "<b>", "</section>", "1<2"):
+        assert words in text
