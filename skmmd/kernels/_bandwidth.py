@@ -197,7 +197,7 @@ def dyadic_gammas(
 ) -> FloatArray:
     """Return ascending gammas, each twice the one before, that span the pooled distances.
 
-    The bandwidths run from half the 5 % quantile of the pooled distances to twice the 95 %
+    The bandwidths run from half the 5 % quantile of the pooled distances up to twice the 95 %
     quantile, at most 14 of them. Each kernel matrix of the Gaussian and Laplacian families is then
     the elementwise square of the one before.
 
@@ -220,11 +220,12 @@ def dyadic_gammas(
     >>> import numpy as np
     >>> from skmmd.kernels import dyadic_gammas
     >>> dyadic_gammas("rbf", np.array([[0.0], [1.0], [3.0]]))
-    array([0.01388889, 0.02777778, 0.05555556, 0.11111111, 0.22222222,
-           0.44444444, 0.88888889, 1.77777778])
+    array([0.0078125, 0.015625 , 0.03125  , 0.0625   , 0.125    , 0.25     ,
+           0.5      , 1.       , 2.       ])
     """
     low, high = pooled_quantiles(kernel, Z, (0.05, 0.95), sample_weight)
-    first = _gamma_of(kernel, 2.0 * float(high))
-    ratio = _gamma_of(kernel, 0.5 * float(low)) / first
-    n_gammas = int(np.clip(np.floor(np.log2(ratio) + 1e-9) + 1, 1, _MAX_GAMMAS))
-    return np.asarray(first * 2.0 ** np.arange(n_gammas), dtype=np.float64)
+    # Laid from the narrow end, which matters most where samples differ in detail.
+    last = _gamma_of(kernel, 0.5 * float(low))
+    ratio = last / _gamma_of(kernel, 2.0 * float(high))
+    n_gammas = int(np.clip(np.ceil(np.log2(ratio) - 1e-9) + 1, 1, _MAX_GAMMAS))
+    return np.asarray(last * 0.5 ** np.arange(n_gammas)[::-1], dtype=np.float64)
