@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmmd._chunked import row_blocks
-from skmmd.kernels._loops import tile_distances, tile_values
+from skmmd.kernels._loops import subset_sums, tile_distances, tile_values
 
 __all__ = ["GAMMA_FREE", "KERNELS", "Gram", "gram", "kernel_values"]
 
@@ -81,6 +81,17 @@ class Gram:
             return self.left.shape[0], self.left.shape[1]
         return len(self.left), len(self.right)
 
+    @property
+    def _squares(self) -> bool:
+        """Whether each kernel is the square of the one before: one exp serves a dyadic grid."""
+        doubled = bool(np.all(self.gammas[1:] == 2.0 * self.gammas[:-1]))
+        return doubled and not callable(self.kernel) and KERNELS[self.kernel][1] == 0
+
+    @property
+    def sums_subsets(self) -> bool:
+        """Whether `subset_sums` is offered: the kernel is a function of a distance."""
+        return not callable(self.kernel) and self.kernel != "precomputed" and self.form != _DOT
+
     def blocks(self, rows: slice, columns: slice) -> Iterator[FloatArray]:
         """Yield the block ``[rows, columns]`` for each gamma in turn.
 
@@ -107,8 +118,7 @@ class Gram:
         if code < 0:
             yield distances
             return
-        # exp(-2 gamma t) is the square of exp(-gamma t): one exp serves a dyadic grid.
-        squares = code == 0 and bool(np.all(self.gammas[1:] == 2.0 * self.gammas[:-1]))
+        squares = self._squares
         in_place = squares or len(self.gammas) == 1
         tile = distances if in_place else np.empty_like(distances)
         for k, gamma in enumerate(self.gammas):
@@ -149,6 +159,28 @@ class Gram:
                 tolerance,
             )
         return tile
+
+    def subset_sums(self, members: NDArray[np.intp], weight: FloatArray) -> FloatArray:
+        """Sum the kernel over the pairs of different rows of each of many small subsets.
+
+        Parameters
+        ----------
+        members : ndarray of shape (n_subsets, n_members)
+            Left rows of each subset.
+        weight : ndarray of shape (n_left,)
+            Weights of the rows.
+
+        Returns
+        -------
+        ndarray of shape (n_gammas, n_subsets)
+            Weighted sums over the ordered pairs.
+        """
+        assert isinstance(self.kernel, str)
+        code = KERNELS[self.kernel][1]
+        form = _DIRECT if self.form == _PRODUCTS else self.form
+        out = np.empty((len(self.gammas), len(members)))
+        subset_sums(form, code, self.gammas, self._squares, self.left, weight, members, out)
+        return out
 
     def diagonal(self) -> FloatArray:
         """Return the kernel value of each left row with itself.

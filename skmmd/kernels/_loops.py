@@ -72,3 +72,41 @@ def tile_values(code, gamma, distances, tile):
             for j in range(n_columns):
                 base = gamma * distances[i, j] + 1.0
                 tile[i, j] = base * base * base
+
+
+@loop
+def subset_sums(form, code, gammas, squares, rows, weight, members, out):
+    """Sum kernel values over the ordered pairs i != j of each subset of rows.
+
+    ``members[b]`` lists the rows of subset b, ``out[k, b]`` receives the sum under the k-th gamma,
+    each pair weighted. `squares`: each gamma is twice the one before, and code is 0.
+    """
+    n_subsets, n_members = members.shape
+    n_features = rows.shape[1]
+    left = np.empty((n_members, n_features))
+    right_columns = np.empty((n_features, n_members))
+    w = np.empty(n_members)
+    distances = np.empty((n_members, n_members))
+    tile = np.empty((n_members, n_members))
+    for b in range(n_subsets):
+        for i in range(n_members):
+            row = members[b, i]
+            w[i] = weight[row]
+            for f in range(n_features):
+                left[i, f] = rows[row, f]
+                right_columns[f, i] = rows[row, f]
+        tile_distances(form, left, right_columns, w, w, distances, 0.0)
+        for k in range(gammas.shape[0]):
+            if squares and k > 0:
+                for i in range(n_members):
+                    for j in range(n_members):
+                        tile[i, j] *= tile[i, j]
+            else:
+                tile_values(code, gammas[k], distances, tile)
+            total = 0.0
+            for i in range(n_members):
+                of_row = 0.0
+                for j in range(n_members):
+                    of_row += w[j] * tile[i, j]
+                total += w[i] * (of_row - w[i] * tile[i, i])
+            out[k, b] = total

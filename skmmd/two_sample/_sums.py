@@ -31,6 +31,7 @@ FloatArray = NDArray[np.float64]
 _TILE = 512
 _NYSTROEM_BLOCK = 1024
 _LABELINGS_BLOCK = 1024
+_SUBSETS_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ def labeled_sums(
 ) -> GroupSums:
     """Sum within the groups of each labeling of the rows.
 
-    For two groups one matrix product serves: with u the indicator of one group, its sum is u'Ku,
-    and that of the other 1'K1 - 2u'K1 + u'Ku.
+    For two groups one matrix product serves: with u the indicator of the smaller group, its sum is
+    u'Ku, and that of the other 1'K1 - 2u'K1 + u'Ku. Where the smaller group has few rows, its pairs
+    are summed one by one instead.
 
     Parameters
     ----------
@@ -128,9 +130,11 @@ def labeled_sums(
     diagonal = gram.diagonal()
     n_kernels = len(diagonal)
     plain = bool(np.all(weight == 1.0))
-    groups = [1] if n_groups == 2 else list(range(n_groups))
-
-    chunks = row_blocks(n_labelings, _LABELINGS_BLOCK)
+    groups = list(range(n_groups))
+    if n_groups == 2:
+        groups = [int(np.argmin(np.bincount(labels[0], minlength=2)))]
+    few = n_groups == 2 and _pairs_are_quicker(gram, labels, groups[0], n_kernels)
+    chunks = [] if few else row_blocks(n_labelings, _LABELINGS_BLOCK)
 
     def members(units: slice) -> list[list[FloatArray]]:
         return [[(labels[c, units] == g) * weight[units] for g in groups] for c in chunks]
@@ -162,8 +166,11 @@ def labeled_sums(
     sums *= weight
     total = sums.sum(axis=1)
     if n_groups == 2:
-        rest = total[:, None] - 2.0 * _member_sums(sums, labels, [1])[:, 0]
-        within = np.stack([rest + within[:, 0], within[:, 0]], axis=1)
+        one = within[:, 0]
+        if few:
+            one = _sums_of_subsets(gram, labels == groups[0], weight, n_jobs, verbose)
+        other = total[:, None] - 2.0 * _member_sums(sums, labels, groups)[:, 0] + one
+        within = np.stack([one, other] if groups == [0] else [other, one], axis=1)
     pairs = self_pairs(diagonal, weight, unbiased)
     norm = _norm(squares, diagonal, weight)
     return GroupSums(
@@ -173,6 +180,42 @@ def labeled_sums(
         norm=norm,
         magnitude=_magnitude(norm, pairs, weight),
     )
+
+
+def _pairs_are_quicker(gram: Gram, labels: Labels, group: int, n_kernels: int) -> bool:
+    """Compare the costs of the pairs within the smaller group and of a product with all rows."""
+    n_labelings, n_rows = labels.shape
+    n_members = int(np.count_nonzero(labels[0] == group))
+    if n_labelings < 2 or not gram.sums_subsets:
+        return False
+    # Nanoseconds: of a pair for its distance, exp and each kernel; of a product's multiplication.
+    per_pair = 0.1 * gram.left.shape[1] + 1.0 + 0.4 * n_kernels
+    return n_members**2 * per_pair < 0.02 * n_rows**2 * n_kernels
+
+
+def _sums_of_subsets(
+    gram: Gram,
+    is_member: NDArray[np.bool_],
+    weight: FloatArray,
+    n_jobs: int | None,
+    verbose: int,
+) -> FloatArray:
+    """Sum within the small group of each labeling, pair by pair: (n_kernels, n_labelings)."""
+    n_members = int(np.count_nonzero(is_member[0]))
+    members = np.nonzero(is_member)[1].reshape(len(is_member), n_members)
+
+    def block_stats(part: slice) -> list[FloatArray]:
+        return [gram.subset_sums(members[part], weight)]
+
+    parts = reduce_blocks(
+        block_stats,
+        row_blocks(len(members), _SUBSETS_BLOCK),
+        lambda done, more: done + more,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        desc="labelings",
+    )
+    return np.concatenate(parts, axis=1)
 
 
 def row_sums(
