@@ -71,7 +71,7 @@ class Nystroem:
                 tile += self.offsets[1][None, landmarks]
             yield tile
 
-    def diagonal_and_norm(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def diagonal_and_norm(self, weight: FloatArray) -> tuple[list[FloatArray], FloatArray]:
         """Return the approximation's diagonal, and its Frobenius norm with zero diagonal.
 
         Parameters
@@ -81,8 +81,8 @@ class Nystroem:
 
         Returns
         -------
-        diagonal : ndarray of shape (n_gammas, n_rows)
-            Beyond 4,096 rows the mean over every k-th row, about as many.
+        diagonal : list of ndarray of shape (n_rows,)
+            One for each gamma; beyond 4,096 rows the mean over every k-th row, about as many.
         norm : ndarray of shape (n_gammas,)
             From the same rows.
         """
@@ -90,7 +90,10 @@ class Nystroem:
         step = -(-n_rows // _PROBE_ROWS)
         probe = slice(0, n_rows, step)
         mass = weight[probe]
-        diagonal = np.empty((len(self.projections), n_rows))
+        if mass.sum() <= 1.0 and step > 1:
+            # The weight lies on other rows: take these as they are.
+            mass = np.ones(len(mass))
+        diagonal: list[FloatArray] = []
         norm = np.empty(len(self.projections))
         pairs = weight.sum() * (weight.sum() - 1.0)
         probe_pairs = mass.sum() * (mass.sum() - 1.0)
@@ -102,7 +105,9 @@ class Nystroem:
                 second = features.T @ (features * mass[:, None])
                 squares = np.vdot(second, second) - mass @ own**2
                 norm[k] = np.sqrt(max(float(squares), 0.0) * share)
-                diagonal[k] = own if step == 1 else np.average(own, weights=mass)
+                if step > 1:
+                    own = np.broadcast_to(np.average(own, weights=mass), n_rows)
+                diagonal.append(own)
         return diagonal, norm
 
 

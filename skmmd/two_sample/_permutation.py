@@ -111,6 +111,7 @@ def permutation_test(
             between = bin_sums(blocks, bins.bin_of, weight, **options)
         else:
             features = nystroem(kernel, gammas, ordered.rows, sample.rows[np.sort(landmarks)])
+            del ordered
             between = nystroem_sums(features, bins.bin_of, weight, **options)
 
         def sums_under(labels: Labels) -> GroupSums:

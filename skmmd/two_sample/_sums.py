@@ -344,7 +344,8 @@ def bin_sums(
     )
     between = upper + upper.transpose(0, 2, 1)
     pairs = self_pairs(diagonal, weight, unbiased)
-    _add_to_diagonals(between, bin_of, pairs)
+    for matrix, own in zip(between, pairs, strict=True):
+        matrix.flat[:: n_bins + 1] += np.bincount(bin_of, own, n_bins)
     norm = _norm(squares, diagonal, weight)
     bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
     return BinSums(between, bin_weight, norm, _magnitude(norm, pairs, weight))
@@ -399,11 +400,14 @@ def nystroem_sums(
     projected = [s @ p for s, p in zip(sums, features.projections, strict=True)]
     between = np.stack([p @ p.T for p in projected])
     diagonal, norm = features.diagonal_and_norm(weight)
-    # All pairs are in; put the pairs of a row with itself right.
-    pairs = self_pairs(diagonal, weight, unbiased)
-    _add_to_diagonals(between, bin_of, pairs - diagonal * weight**2)
+    magnitude = np.empty(n_kernels)
+    # All pairs are in; put the pairs of a row with itself right, one kernel at a time to save room.
+    for k in range(n_kernels):
+        counted, wanted = diagonal[k] * weight**2, self_pairs(diagonal[k], weight, unbiased)
+        between[k].flat[:: n_bins + 1] += np.bincount(bin_of, wanted - counted, n_bins)
+        magnitude[k] = _magnitude(norm[k : k + 1], counted[None], weight)[0]
     bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
-    return BinSums(between, bin_weight, norm, _magnitude(norm, diagonal * weight**2, weight))
+    return BinSums(between, bin_weight, norm, magnitude)
 
 
 def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
@@ -422,12 +426,6 @@ def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
         norm=bins.norm,
         magnitude=bins.magnitude,
     )
-
-
-def _add_to_diagonals(between: FloatArray, bin_of: NDArray[np.intp], own: FloatArray) -> None:
-    n_bins = between.shape[1]
-    for matrix, values in zip(between, own, strict=True):
-        matrix.flat[:: n_bins + 1] += np.bincount(bin_of, values, n_bins)
 
 
 def _member_sums(values: FloatArray, labels: Labels, groups: Iterable[int]) -> FloatArray:
