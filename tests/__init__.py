@@ -1,0 +1,1 @@
+"""The tests of skmmd; they mirror the folders of the package."""

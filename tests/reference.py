@@ -1,0 +1,395 @@
+"""Naive twins: each function spells out its formula, with loops and no tricks.
+
+Nothing here imports skmmd. Slow on purpose; use a few dozen rows.
+"""
+
+import itertools
+import math
+
+import numpy as np
+from scipy import special, stats
+
+# --------------------------------------------------------------------------------------
+# kernels
+
+
+def kernel_value(x, y, kernel, gamma=None):
+    """Return k(x, y) for two vectors."""
+    difference = [float(a) - float(b) for a, b in zip(x, y, strict=True)]
+    squared = math.fsum(d * d for d in difference)
+    inner = math.fsum(float(a) * float(b) for a, b in zip(x, y, strict=True))
+    if kernel == "rbf":
+        return math.exp(-gamma * squared)
+    if kernel == "laplacian":
+        return math.exp(-gamma * math.fsum(abs(d) for d in difference))
+    if kernel == "imq":
+        return 1 / math.sqrt(1 + 2 * gamma * squared)
+    if kernel == "rq":
+        return 1 / (1 + 2 * gamma * squared)
+    if kernel == "linear":
+        return inner
+    if kernel == "polynomial":
+        return (gamma * inner + 1) ** 3
+    if kernel == "energy":
+        return -math.sqrt(squared)
+    raise ValueError(kernel)
+
+
+def gram(A, B, kernel, gamma=None):
+    """Return the matrix of k(a, b)."""
+    A, B = as_rows(A), as_rows(B)
+    return np.array([[kernel_value(a, b, kernel, gamma) for b in B] for a in A]).reshape(
+        len(A), len(B)
+    )
+
+
+def as_rows(X):
+    """Return X as float64 rows; one-dimensional input is one column."""
+    X = np.asarray(X, dtype=np.float64)
+    return X[:, None] if X.ndim == 1 else X
+
+
+def distance(x, y, metric):
+    if metric == "l1":
+        return math.fsum(abs(a - b) for a, b in zip(x, y, strict=True))
+    return math.sqrt(math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True)))
+
+
+# --------------------------------------------------------------------------------------
+# bandwidths
+
+
+def averaged_inverted_cdf(values, weights, q):
+    """Quantile q of weighted values: the mean of the two values where the steps meet.
+
+    With weights 1 this is ``np.quantile(values, q, method="averaged_inverted_cdf")``; with
+    integer weights it is that of the repeated values.
+    """
+    order = np.argsort(values, kind="stable")
+    values, weights = np.asarray(values, float)[order], np.asarray(weights, float)[order]
+    values, weights = values[weights > 0], weights[weights > 0]
+    cumulated = np.cumsum(weights)
+    target = q * cumulated[-1]
+    lower = min(int(np.searchsorted(cumulated, target, side="left")), len(values) - 1)
+    upper = min(int(np.searchsorted(cumulated, target, side="right")), len(values) - 1)
+    return (values[lower] + values[upper]) / 2
+
+
+def pooled_distances(Z, metric="l2", weights=None):
+    """Return the distances of all pairs of rows, and how often each pair occurs.
+
+    A row with weight w stands for w copies: a pair of rows occurs w_i w_j times, and a row
+    has w_i (w_i - 1) / 2 pairs with itself, at distance zero.
+    """
+    Z = as_rows(Z)
+    w = np.ones(len(Z)) if weights is None else np.asarray(weights, dtype=float)
+    distances, counts = [], []
+    for i, j in itertools.combinations(range(len(Z)), 2):
+        distances.append(distance(Z[i], Z[j], metric))
+        counts.append(w[i] * w[j])
+    if weights is not None:
+        for i in range(len(Z)):
+            distances.append(0.0)
+            counts.append(max(w[i] * (w[i] - 1) / 2, 0.0))
+    return np.array(distances), np.array(counts)
+
+
+def median_distance(Z, metric="l2", weights=None):
+    """Return the median distance; of the positive ones if it is zero; else None."""
+    distances, counts = pooled_distances(Z, metric, weights)
+    if not counts.sum():
+        return None
+    median = averaged_inverted_cdf(distances, counts, 0.5)
+    if median > 0:
+        return median
+    positive = (distances > 0) & (counts > 0)
+    if not positive.any():
+        return None
+    return averaged_inverted_cdf(distances[positive], counts[positive], 0.5)
+
+
+def median_gamma(Z, kernel="rbf", weights=None):
+    """Return the median heuristic: 1/(2 m^2), or 1/m of the L1 distances for laplacian."""
+    median = median_distance(Z, "l1" if kernel == "laplacian" else "l2", weights)
+    if median is None:
+        return 1.0
+    return 1 / median if kernel == "laplacian" else 1 / (2 * median**2)
+
+
+# --------------------------------------------------------------------------------------
+# MMD of two samples
+
+
+def mmd2_biased(K_xx, K_yy, K_xy, w_x=None, w_y=None):
+    """Return sum_ij p_i p_j k_ij within both samples minus twice the mean across."""
+    w_x = np.ones(len(K_xx)) if w_x is None else np.asarray(w_x, dtype=float)
+    w_y = np.ones(len(K_yy)) if w_y is None else np.asarray(w_y, dtype=float)
+    terms = []
+    for K, p, q, sign in (
+        (K_xx, w_x / w_x.sum(), w_x / w_x.sum(), 1),
+        (K_yy, w_y / w_y.sum(), w_y / w_y.sum(), 1),
+        (K_xy, w_x / w_x.sum(), w_y / w_y.sum(), -2),
+    ):
+        for i in range(len(p)):
+            for j in range(len(q)):
+                terms.append(sign * p[i] * q[j] * K[i][j])
+    return math.fsum(terms)
+
+
+def _within_unbiased(K, w):
+    total = float(w.sum())
+    if total <= 1:  # a single row has no pair: the term is dropped
+        return 0.0
+    pairs = math.fsum(w[i] * w[j] * K[i][j] for i in range(len(w)) for j in range(len(w)))
+    diagonal = math.fsum(w[i] * K[i][i] for i in range(len(w)))
+    return (pairs - diagonal) / (total * (total - 1))
+
+
+def mmd2_unbiased(K_xx, K_yy, K_xy, w_x=None, w_y=None):
+    """Return the same without the pairs of a row (or of a copy) with itself."""
+    w_x = np.ones(len(K_xx)) if w_x is None else np.asarray(w_x, dtype=float)
+    w_y = np.ones(len(K_yy)) if w_y is None else np.asarray(w_y, dtype=float)
+    cross = math.fsum(
+        w_x[i] * w_y[j] * K_xy[i][j] for i in range(len(w_x)) for j in range(len(w_y))
+    ) / (w_x.sum() * w_y.sum())
+    return _within_unbiased(K_xx, w_x) + _within_unbiased(K_yy, w_y) - 2 * cross
+
+
+MMD2 = {"biased": mmd2_biased, "unbiased": mmd2_unbiased}
+
+
+def mmd2(X, Y, kernel, gamma=None, estimator="unbiased", w_x=None, w_y=None):
+    """Return the squared MMD of two samples."""
+    return MMD2[estimator](
+        gram(X, X, kernel, gamma),
+        gram(Y, Y, kernel, gamma),
+        gram(X, Y, kernel, gamma),
+        w_x,
+        w_y,
+    )
+
+
+def pair_mmd2(K, labels, g, h, estimator, weights=None):
+    """Return the squared MMD of groups g and h from the pooled Gram matrix."""
+    weights = np.ones(len(K)) if weights is None else np.asarray(weights, dtype=float)
+    i, j = np.flatnonzero(labels == g), np.flatnonzero(labels == h)
+    return MMD2[estimator](
+        K[np.ix_(i, i)], K[np.ix_(j, j)], K[np.ix_(i, j)], weights[i], weights[j]
+    )
+
+
+def k_sample_statistic(K, labels, estimator, weights=None):
+    """Return sum over pairs of n_g n_h / N times their squared MMD."""
+    labels = np.asarray(labels)
+    weights = np.ones(len(K)) if weights is None else np.asarray(weights, dtype=float)
+    return math.fsum(
+        weights[labels == g].sum()
+        * weights[labels == h].sum()
+        / weights.sum()
+        * pair_mmd2(K, labels, g, h, estimator, weights)
+        for g, h in itertools.combinations(np.unique(labels), 2)
+    )
+
+
+def statistic(K, labels, estimator, weights=None):
+    """Return MMD^2 for two groups and the K-sample statistic for more."""
+    labels = np.asarray(labels)
+    groups = np.unique(labels)
+    if len(groups) == 2:
+        return pair_mmd2(K, labels, groups[0], groups[1], estimator, weights)
+    return k_sample_statistic(K, labels, estimator, weights)
+
+
+def off_diagonal_norm(K, weights=None):
+    """Return the Frobenius norm of K without its diagonal (or the pairs of copies with itself)."""
+    w = np.ones(len(K)) if weights is None else np.asarray(weights, dtype=float)
+    n = range(len(K))
+    pairs = math.fsum(w[i] * w[j] * K[i][j] ** 2 for i in n for j in n if i != j)
+    copies = math.fsum(w[i] * (w[i] - 1) * K[i][i] ** 2 for i in n)
+    return math.sqrt(pairs + copies)
+
+
+def aggregated_statistic(grams, labels, estimator, weights=None):
+    """Return max_k statistic_k / ||K_k without diagonal||_F."""
+    return max(
+        statistic(K, labels, estimator, weights) / off_diagonal_norm(K, weights) for K in grams
+    )
+
+
+# --------------------------------------------------------------------------------------
+# labelings and p-values
+
+
+def labelings(sizes):
+    """Yield every assignment of the labels 0, 1, ... with these group sizes."""
+    n = sum(sizes)
+
+    def place(free, group):
+        if group == len(sizes) - 1:
+            yield dict.fromkeys(free, group)
+            return
+        for chosen in itertools.combinations(free, sizes[group]):
+            rest = [i for i in free if i not in chosen]
+            for assignment in place(rest, group + 1):
+                yield {**dict.fromkeys(chosen, group), **assignment}
+
+    for assignment in place(list(range(n)), 0):
+        yield np.array([assignment[i] for i in range(n)])
+
+
+def n_labelings(sizes):
+    """Return the multinomial coefficient."""
+    return math.factorial(sum(sizes)) // math.prod(math.factorial(s) for s in sizes)
+
+
+def enumerated_null(grams, labels, estimator):
+    """Return the statistic of every labeling with the group sizes of `labels`.
+
+    `grams` is one Gram matrix, or a list of them for the aggregated statistic.
+    """
+    _, sizes = np.unique(labels, return_counts=True)
+
+    def value(candidate):
+        if isinstance(grams, list):
+            return aggregated_statistic(grams, candidate, estimator)
+        return statistic(grams, candidate, estimator)
+
+    return np.array([value(candidate) for candidate in labelings(sizes.tolist())])
+
+
+def exact_pvalue(null, observed, scale):
+    """Return #{T >= T_observed} / #labelings; ties up to rounding count."""
+    return float(np.mean(null >= observed - 1e-10 * scale))
+
+
+def permutation_pvalue(null, observed, scale):
+    """Return (1 + #{T_b >= T_0}) / (1 + B)."""
+    return (1 + int(np.sum(null >= observed - 1e-10 * scale))) / (1 + len(null))
+
+
+def max_t_pvalues(null, observed, scale):
+    """Return single-step max-T p-values; `null` is (labelings, tests)."""
+    maxima = null.max(axis=1)
+    return np.array([permutation_pvalue(maxima, t, scale) for t in observed])
+
+
+# --------------------------------------------------------------------------------------
+# power criterion, witness
+
+
+def power_criterion(K, labels, g, h):
+    """Return MMD^2_u / sqrt(v + 1e-8), v = 4 Var(hx)/n1 + 4 Var(hy)/n2."""
+    x, y = np.flatnonzero(labels == g), np.flatnonzero(labels == h)
+    h_x = [
+        math.fsum(K[i][j] for j in x if j != i) / (len(x) - 1)
+        - math.fsum(K[i][j] for j in y) / len(y)
+        for i in x
+    ]
+    h_y = [
+        math.fsum(K[i][j] for j in y if j != i) / (len(y) - 1)
+        - math.fsum(K[i][j] for j in x) / len(x)
+        for i in y
+    ]
+    variance = 4 * np.var(h_x, ddof=1) / len(x) + 4 * np.var(h_y, ddof=1) / len(y)
+    return pair_mmd2(K, labels, g, h, "unbiased") / math.sqrt(variance + 1e-8)
+
+
+def mean_power_criterion(K, labels):
+    """Return the mean of the criterion over all pairs of groups."""
+    labels = np.asarray(labels)
+    pairs = list(itertools.combinations(np.unique(labels), 2))
+    return math.fsum(power_criterion(K, labels, g, h) for g, h in pairs) / len(pairs)
+
+
+def held_out_criterion(K, labels, fitted_labels):
+    """Return the criterion of a learned witness: its mean difference over its standard error.
+
+    `K` holds the kernel values of the labelled rows with the rows that it was learned on; the mean
+    over the pairs of groups.
+    """
+    values = []
+    for g, h in itertools.combinations(np.unique(labels), 2):
+        w = K[:, fitted_labels == g].mean(axis=1) - K[:, fitted_labels == h].mean(axis=1)
+        x, y = w[labels == g], w[labels == h]
+        variance = np.var(x, ddof=1) / len(x) + np.var(y, ddof=1) / len(y)
+        values.append((x.mean() - y.mean()) / math.sqrt(variance + 1e-8))
+    return sum(values) / len(values)
+
+
+def witness(Z, X, labels, kernel, gamma=None, weights=None):
+    """Return mean kernel to one group minus mean kernel to the rest.
+
+    Two groups: a vector, the first group against the second; more: one column per group.
+    """
+    X, labels = as_rows(X), np.asarray(labels)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    K = gram(Z, X, kernel, gamma)
+    columns = []
+    for g in np.unique(labels):
+        inside, outside = labels == g, labels != g
+        columns.append(
+            K[:, inside] @ weights[inside] / weights[inside].sum()
+            - K[:, outside] @ weights[outside] / weights[outside].sum()
+        )
+    return columns[0] if len(columns) == 2 else np.column_stack(columns)
+
+
+# --------------------------------------------------------------------------------------
+# one-dimensional Laplace kernel, cross-MMD, low rank
+
+
+def laplace_sum_1d(x, y, gamma):
+    """Return the sum over all pairs of exp(-gamma |x_i - y_j|)."""
+    return math.fsum(math.exp(-gamma * abs(a - b)) for a in x for b in y)
+
+
+def cross_mmd(K, x1, x2, y1, y2, ddof):
+    """Return the studentised cross-MMD of Shekhar, Kim and Ramdas (2022).
+
+    The halves x1, y1 are compared with the witness of the halves x2, y2; `K` is the pooled Gram
+    matrix and the others are row numbers.
+    """
+
+    def second_witness(rows):
+        return np.array(
+            [
+                math.fsum(K[i][j] for j in x2) / len(x2) - math.fsum(K[i][j] for j in y2) / len(y2)
+                for i in rows
+            ]
+        )
+
+    u, v = second_witness(x1), second_witness(y1)
+    variance = np.var(u, ddof=ddof) / len(u) + np.var(v, ddof=ddof) / len(v)
+    return (u.mean() - v.mean()) / math.sqrt(variance)
+
+
+def cross_mmd_pvalue(studentised):
+    """Return the upper tail of the standard normal."""
+    return float(stats.norm.sf(studentised))
+
+
+def nystroem_gram(Z, landmarks, kernel, gamma):
+    """Return K_zl pinv(K_ll) K_lz, the Gram matrix that Nystroem features reproduce."""
+    K_zl = gram(Z, landmarks, kernel, gamma)
+    values, vectors = np.linalg.eigh(gram(landmarks, landmarks, kernel, gamma))
+    keep = values > values.max() * len(landmarks) * np.finfo(float).eps
+    half = K_zl @ vectors[:, keep] / np.sqrt(values[keep])
+    return half @ half.T
+
+
+# --------------------------------------------------------------------------------------
+# bounds of statistical claims
+
+
+def binomial_bounds(rate, n, error=5e-4):
+    """Return the counts between which a Binomial(n, rate) falls but for `error` on each side."""
+    return int(stats.binom.ppf(error, n, rate)), int(stats.binom.isf(error, n, rate))
+
+
+def exact_exp(x):
+    """Return exp(x) correctly rounded to the long double that the machine has."""
+    return np.exp(np.asarray(x, dtype=np.longdouble))
+
+
+def binomial_coefficient(n, k):
+    return int(special.comb(n, k, exact=True))

@@ -1,0 +1,250 @@
+"""One line per estimator instance puts it under every contract of test_common.py.
+
+An instance carries what the contracts must know of it: how to make data that it can be fitted
+on, which of its fitted attributes are a plain function of the data, and which symmetries hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics.pairwise import rbf_kernel
+
+from skmmd.two_sample import MMDDriftDetector, MMDTest, MMDTestCV
+
+# --------------------------------------------------------------------------------------
+# data: (seed, number of rows) -> X, y
+
+
+def two_groups(seed=0, n=26):
+    """Two groups of unequal size in two dimensions, on a dyadic grid so that shifts are exact."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 13 % 2
+    X = np.round((rng.normal(size=(n, 2)) + 0.7 * y[:, None]) * 1024) / 1024
+    return X, y
+
+
+def three_groups(seed=0, n=30):
+    rng = np.random.default_rng(seed)
+    y = np.array(["ash", "birch", "cedar"])[np.arange(n) % 10 // 4]
+    X = np.round((rng.normal(size=(n, 3)) + (y == "cedar")[:, None]) * 1024) / 1024
+    return X, y
+
+
+def few_rows(seed=0, n=8):
+    """So few that all labelings are enumerated."""
+    return two_groups(seed, 8)
+
+
+def gram_matrix(seed=0, n=26):
+    X, y = two_groups(seed, n)
+    return rbf_kernel(X, gamma=0.5), y
+
+
+def one_sample(seed=0, n=40):
+    return two_groups(seed, n)[0], None
+
+
+def cosine_gram(A, B):
+    """A kernel that a caller brings along; at module level, so that it pickles."""
+    A = A / (1.0 + np.linalg.norm(A, axis=1, keepdims=True))
+    B = B / (1.0 + np.linalg.norm(B, axis=1, keepdims=True))
+    return A @ B.T
+
+
+# --------------------------------------------------------------------------------------
+# instances
+
+# What a plain BaseEstimator gets on scikit-learn 1.9: 41 checks, one more if y is required,
+# seven more if fit takes weights.
+LABELLED, UNLABELLED = 42, 41
+WEIGHTED = 7
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An estimator with parameters, and its traits."""
+
+    id: str
+    estimator: BaseEstimator
+    make_data: Callable[..., tuple[np.ndarray, Any]]
+    min_checks: int
+    # Fitted attributes that are a plain function of the data: no random draw enters.
+    determined: tuple[str, ...] = ()
+    # Fitted attributes that are drawn at random.
+    drawn: tuple[str, ...] = ()
+    grid: dict[str, list] = field(default_factory=dict)  # for GridSearchCV
+    battery: bool = True  # can be fitted on the data of check_estimator
+    translation_invariant: bool = False
+    scale_invariant: bool = False
+    row_order_free: bool = True  # `determined` does not depend on the order of the rows
+    swap_symmetric: bool = False  # two groups: the statistic stays, score_samples changes sign
+    pairwise: bool = False
+
+    def __str__(self):
+        return self.id
+
+
+DETERMINED = ("statistic_", "mmd2_", "gamma_")
+DRAWN = ("null_distribution_",)
+KERNEL_TRAITS = {
+    "rbf": {"translation_invariant": True, "scale_invariant": True},
+    "laplacian": {"translation_invariant": True, "scale_invariant": True},
+    "imq": {"translation_invariant": True, "scale_invariant": True},
+    "rq": {"translation_invariant": True, "scale_invariant": True},
+    "energy": {"translation_invariant": True},
+    "linear": {"translation_invariant": True},  # the mean cancels in MMD^2, not in the kernel
+    "polynomial": {"scale_invariant": True},
+}
+
+
+def _mmd_test(name, data=two_groups, *, traits=None, **parameters):
+    parameters = {"n_permutations": 19, "random_state": 0, **parameters}
+    return Instance(
+        id=f"MMDTest-{name}",
+        estimator=MMDTest(**parameters),
+        make_data=data,
+        **{
+            "min_checks": LABELLED + WEIGHTED,
+            "determined": DETERMINED,
+            "drawn": DRAWN,
+            "grid": {"gamma": [0.1, 1.0, "median"]},
+            "swap_symmetric": True,
+            **(traits or {}),
+        },
+    )
+
+
+def _kernel_instances():
+    for kernel, invariances in KERNEL_TRAITS.items():
+        for estimator in ("unbiased", "biased"):
+            for gamma in ("median", "aggregate"):
+                if kernel in ("energy", "linear") and gamma == "aggregate":
+                    continue  # gamma is ignored
+                yield _mmd_test(
+                    f"{kernel}-{gamma}-{estimator}",
+                    kernel=kernel,
+                    gamma=gamma,
+                    estimator=estimator,
+                    traits=invariances,
+                )
+
+
+RBF = KERNEL_TRAITS["rbf"]
+FIXED_GAMMA = {"translation_invariant": True}
+# Which rows are landmarks depends on their order.
+LANDMARKS = {"row_order_free": False, "swap_symmetric": False}
+
+INSTANCES = [
+    Instance(
+        "MMDTest-default",
+        MMDTest(random_state=0),
+        two_groups,
+        LABELLED + WEIGHTED,
+        DETERMINED,
+        DRAWN,
+        grid={"gamma": [0.1, 1.0]},
+        swap_symmetric=True,
+        **RBF,
+    ),
+    *_kernel_instances(),
+    _mmd_test("gamma-number", gamma=0.3, traits=FIXED_GAMMA),
+    _mmd_test("gamma-tuple", gamma=(0.1, 1.0, 3.0), traits=FIXED_GAMMA),
+    _mmd_test("gamma-array", gamma=np.array([2.0, 0.5]), traits=FIXED_GAMMA),
+    _mmd_test("permutation", method="permutation", traits=RBF),
+    _mmd_test("binned", method="binned", n_bins=6, traits=RBF),
+    _mmd_test("binned-median", method="binned", n_bins=6, gamma="median", traits=RBF),
+    _mmd_test("nystroem", method="nystroem", n_components=6, traits={**RBF, **LANDMARKS}),
+    _mmd_test(
+        "nystroem-laplacian",
+        method="nystroem",
+        n_components=6,
+        kernel="laplacian",
+        gamma=0.7,
+        traits={**FIXED_GAMMA, **LANDMARKS},
+    ),
+    _mmd_test("no-permutations", n_permutations=0, traits={**RBF, "drawn": ()}),
+    _mmd_test("three-groups", three_groups, traits={**RBF, "swap_symmetric": False}),
+    _mmd_test(
+        "three-groups-biased",
+        three_groups,
+        estimator="biased",
+        gamma="median",
+        traits={**RBF, "swap_symmetric": False},
+    ),
+    _mmd_test(
+        "three-groups-nystroem",
+        three_groups,
+        method="nystroem",
+        n_components=6,
+        traits={**RBF, **LANDMARKS},
+    ),
+    _mmd_test("callable", kernel=cosine_gram, gamma=1.0, traits={"grid": {}}),
+    _mmd_test(
+        "precomputed",
+        gram_matrix,
+        kernel="precomputed",
+        # Three checks of weights need rows; one of shape comes instead.
+        traits={
+            "grid": {"estimator": ["biased", "unbiased"]},
+            "pairwise": True,
+            "min_checks": LABELLED + WEIGHTED - 2,
+        },
+    ),
+    # All labelings of the data of check_estimator are too many to enumerate.
+    _mmd_test(
+        "enumerated", few_rows, method="auto", n_permutations=99, traits={**RBF, "drawn": ()}
+    ),
+    _mmd_test("exact", few_rows, method="exact", traits={**RBF, "drawn": (), "battery": False}),
+    # The cross-MMD is defined for two groups only; check_estimator fits three.
+    _mmd_test(
+        "asymptotic",
+        method="asymptotic",
+        gamma="median",
+        traits={
+            **RBF,
+            **LANDMARKS,
+            "battery": False,
+            "drawn": (),
+        },
+    ),
+    Instance(
+        "MMDTestCV-default",
+        MMDTestCV(random_state=0),
+        two_groups,
+        LABELLED,
+        drawn=DRAWN,
+        row_order_free=False,
+    ),
+    Instance(
+        "MMDTestCV-few-folds",
+        MMDTestCV(n_splits=2, test_size=0.4, random_state=0, n_permutations=19),
+        two_groups,
+        LABELLED,
+        drawn=DRAWN,
+        row_order_free=False,
+    ),
+    Instance(
+        "MMDDriftDetector-default",
+        MMDDriftDetector(random_state=0),
+        one_sample,
+        UNLABELLED,
+        row_order_free=False,
+    ),
+    Instance(
+        "MMDDriftDetector-laplacian",
+        MMDDriftDetector(kernel="laplacian", gamma="median", estimator="biased", random_state=0),
+        one_sample,
+        UNLABELLED,
+        row_order_free=False,
+    ),
+    Instance(
+        "MMDDriftDetector-bounded",
+        MMDDriftDetector(max_reference=16, random_state=0),
+        one_sample,
+        UNLABELLED,
+        row_order_free=False,
+    ),
+]

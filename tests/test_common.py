@@ -1,0 +1,870 @@
+"""The contracts that every registered estimator instance keeps."""
+
+import copy
+import dataclasses
+import inspect
+import pickle
+import threading
+import warnings
+from collections.abc import Mapping
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from numpydoc.docscrape import ClassDoc
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
+from sklearn.utils.fixes import parse_version
+from sklearn.utils.validation import has_fit_parameter
+
+import skmmd
+from tests import registry
+
+# --------------------------------------------------------------------------------------
+# what an estimator knows and says, as flat dictionaries of plain values
+
+READ_METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+
+
+def flatten(value, path, out):
+    """Collect the leaves of nested values under their paths."""
+    if isinstance(value, np.ndarray) or np.isscalar(value) or value is None:
+        out[path] = value
+    elif isinstance(value, np.random.RandomState):
+        flatten(value.get_state(legacy=True), path, out)
+    elif isinstance(value, np.random.Generator):
+        flatten(value.bit_generator.state, path, out)
+    elif isinstance(value, Mapping):
+        out[f"{path} keys"] = tuple(map(str, value))
+        for key, item in value.items():
+            flatten(item, f"{path}[{key}]", out)
+    elif isinstance(value, (list, tuple)):
+        out[f"{path} length"] = len(value)
+        for i, item in enumerate(value):
+            flatten(item, f"{path}[{i}]", out)
+    elif callable(value):
+        out[path] = getattr(value, "__qualname__", repr(value))
+    elif dataclasses.is_dataclass(value):
+        for item in dataclasses.fields(value):
+            flatten(getattr(value, item.name), f"{path}.{item.name}", out)
+    elif hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
+        names = list(getattr(value, "__dict__", {}))
+        for base in type(value).__mro__:
+            slots = getattr(base, "__slots__", ())
+            names += [slots] if isinstance(slots, str) else list(slots)
+        for name in names:
+            if hasattr(value, name):
+                flatten(getattr(value, name), f"{path}.{name}", out)
+    else:
+        raise TypeError(f"{path}: cannot compare a {type(value)}")
+    return out
+
+
+def state(estimator):
+    """Return everything that the estimator holds."""
+    return flatten(vars(estimator), type(estimator).__name__, {})
+
+
+def replies(estimator, X, y):
+    """Return what the fitted estimator says about X."""
+    out = {}
+    for method in READ_METHODS:
+        if hasattr(estimator, method):
+            flatten(getattr(estimator, method)(X), f"{method}()", out)
+    if hasattr(estimator, "score"):
+        flatten(estimator.score(X, y), "score()", out)
+    if hasattr(estimator, "test"):
+        flatten(estimator.test(X), "test()", out)
+    return out
+
+
+def fitted_attributes(estimator):
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+def assert_identical(first, second):
+    """Assert equality to the bit; NaN equals NaN."""
+    assert first.keys() == second.keys()
+    for path, one in first.items():
+        two = second[path]
+        assert type(one) is type(two), path
+        if isinstance(one, np.ndarray):
+            assert one.dtype == two.dtype, path
+            np.testing.assert_array_equal(one, two, err_msg=path)
+        elif isinstance(one, (float, np.floating)) and np.isnan(one):
+            assert np.isnan(two), path
+        else:
+            assert one == two, path
+
+
+def assert_close(first, second, rtol=1e-9, atol=1e-11):
+    """Assert that the numbers are equal to rounding and everything else equal."""
+    assert first.keys() == second.keys()
+    for path, one in first.items():
+        two = second[path]
+        try:
+            numeric = np.asarray(one, dtype=float), np.asarray(two, dtype=float)
+        except (TypeError, ValueError):
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(two), err_msg=path)
+        else:
+            np.testing.assert_allclose(*numeric, rtol=rtol, atol=atol, err_msg=path)
+
+
+def determined(instance, estimator):
+    """Return the fitted attributes that do not depend on random draws."""
+    return flatten({name: getattr(estimator, name) for name in instance.determined}, "", {})
+
+
+def fitted(instance, seed=0, n=None, **parameters):
+    """Return a fitted clone, and the data it was fitted on."""
+    X, y = instance.make_data(seed) if n is None else instance.make_data(seed, n)
+    estimator = clone(instance.estimator).set_params(**parameters)
+    return estimator.fit(X, y), X, y
+
+
+def instances(*conditions):
+    """Parametrise a contract over the instances for which all conditions hold."""
+    chosen = [i for i in registry.INSTANCES if all(condition(i) for condition in conditions)]
+    assert chosen, "a contract without instances checks nothing"
+    return pytest.mark.parametrize("instance", chosen, ids=str)
+
+
+def has_parameter(name):
+    return lambda instance: name in instance.estimator.get_params(deep=False)
+
+
+def has_method(name):
+    return lambda instance: hasattr(instance.estimator, name)
+
+
+def labelled(instance):
+    return instance.make_data()[1] is not None
+
+
+def on_rows(instance):
+    return not instance.pairwise
+
+
+def weighted(instance):
+    return has_fit_parameter(instance.estimator, "sample_weight")
+
+
+def trait(name):
+    return lambda instance: getattr(instance, name)
+
+
+# --------------------------------------------------------------------------------------
+# scikit-learn's own checks
+
+
+class Plain(BaseEstimator):
+    """The least that fits: which checks does scikit-learn run on such an estimator?"""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        return self
+
+
+class PlainLabelled(Plain):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+class PlainWeighted(PlainLabelled):
+    def fit(self, X, y=None, sample_weight=None):
+        return self
+
+
+class PlainPairwise(PlainWeighted):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = True
+        return tags
+
+
+def names_of_checks(estimator):
+    return [
+        estimator_checks._check_name(check) for _, check in estimator_checks_generator(estimator)
+    ]
+
+
+@instances(trait("battery"))
+# Some checks label the rows by rounding a column, which can leave a group of one row.
+@pytest.mark.filterwarnings("ignore:A group has a single row:UserWarning")
+def test_check_estimator(instance):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SkipTestWarning)
+        results = check_estimator(clone(instance.estimator), on_skip=None, on_fail=None)
+    trouble = [
+        f"{r['check_name']}: {r['status']}: {type(r['exception']).__name__}: {r['exception']}"
+        for r in results
+        if r["status"] != "passed"
+    ]
+    assert not trouble, "\n" + "\n".join(trouble)
+    # A wrong tag shrinks the battery and still reports success.
+    assert not any(r["expected_to_fail"] for r in results)
+    if has_fit_parameter(instance.estimator, "sample_weight"):
+        model = PlainPairwise() if instance.pairwise else PlainWeighted()
+    else:
+        model = PlainLabelled() if labelled(instance) else Plain()
+    missing = set(names_of_checks(model)) - {r["check_name"] for r in results}
+    assert not missing, f"not run: {sorted(missing)}"
+    if parse_version(sklearn.__version__) >= parse_version("1.9"):
+        assert len(results) >= instance.min_checks
+
+
+@instances()
+def test_tags_tell_the_truth(instance):
+    tags = get_tags(instance.estimator)
+    assert tags.target_tags.required == labelled(instance)
+    assert tags.input_tags.pairwise == instance.pairwise
+    assert not tags.input_tags.sparse
+    assert not tags.input_tags.allow_nan
+    assert not tags.non_deterministic  # with a seed, that is
+    assert not tags.no_validation
+    assert tags.requires_fit
+
+
+@instances()
+def test_check_param_validation(instance):
+    name = type(instance.estimator).__name__
+    estimator_checks.check_param_validation(name, clone(instance.estimator))
+
+
+@instances(trait("battery"), on_rows)
+def test_check_dataframe_column_names_consistency(instance):
+    estimator_checks.check_dataframe_column_names_consistency(
+        type(instance.estimator).__name__, clone(instance.estimator)
+    )
+
+
+NAMES_OUT = (
+    "check_get_feature_names_out_error",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+)
+SET_OUTPUT = (
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+)
+
+
+def test_transformers():
+    """Names out and set_output: one test for all, since so far there may be none."""
+    for instance in registry.INSTANCES:
+        estimator, name = instance.estimator, type(instance.estimator).__name__
+        if hasattr(estimator, "transform"):
+            for check in (*NAMES_OUT, *SET_OUTPUT):
+                getattr(estimator_checks, check)(name, clone(estimator))
+        else:
+            assert not hasattr(estimator, "get_feature_names_out"), instance
+            assert not hasattr(estimator, "set_output"), instance
+
+
+# --------------------------------------------------------------------------------------
+# construction
+
+
+def classes():
+    return sorted({type(i.estimator) for i in registry.INSTANCES}, key=lambda c: c.__name__)
+
+
+def test_every_public_estimator_is_registered():
+    public = {
+        value
+        for name in skmmd.__all__
+        if inspect.isclass(value := getattr(skmmd, name)) and issubclass(value, BaseEstimator)
+    }
+    assert public == set(classes())
+
+
+@pytest.mark.parametrize("estimator_class", classes())
+def test_constructible_without_arguments(estimator_class):
+    estimator = estimator_class()
+    assert vars(estimator) == estimator.get_params(deep=False)
+
+
+@pytest.mark.parametrize("estimator_class", classes())
+def test_defaults_are_immutable(estimator_class):
+    def immutable(value):
+        if isinstance(value, tuple):
+            return all(map(immutable, value))
+        return value is None or isinstance(value, (bool, int, float, str))
+
+    for name, parameter in inspect.signature(estimator_class).parameters.items():
+        assert parameter.default is not inspect.Parameter.empty, name
+        assert immutable(parameter.default), name
+
+
+@pytest.mark.parametrize("estimator_class", classes())
+def test_parameters_are_keyword_only_after_the_second(estimator_class):
+    positional = [
+        name
+        for name, parameter in inspect.signature(estimator_class).parameters.items()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert len(positional) <= 2, positional
+
+
+@instances()
+def test_fit_leaves_the_parameters_alone(instance):
+    X, y = instance.make_data()
+    estimator = clone(instance.estimator)
+    before = estimator.get_params()
+    content = joblib.hash({k: v for k, v in before.items() if not callable(v)})
+    estimator.fit(X, y)
+    after = estimator.get_params()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert after[name] is value, name
+    assert joblib.hash({k: v for k, v in after.items() if not callable(v)}) == content
+
+
+@instances()
+def test_clone_is_unfitted_and_equal(instance):
+    estimator, _, _ = fitted(instance)
+    copied = clone(estimator)
+    assert not fitted_attributes(copied)
+    assert_identical(flatten(copied.get_params(), "", {}), flatten(estimator.get_params(), "", {}))
+
+
+# --------------------------------------------------------------------------------------
+# fitted state: copies, repeated fits, failed fits
+
+
+@instances()
+def test_fit_returns_self_and_sets_documented_attributes(instance):
+    X, y = instance.make_data()
+    estimator = clone(instance.estimator)
+    assert estimator.fit(X, y) is estimator
+    documented = {
+        name.strip()
+        for parameter in ClassDoc(type(estimator))["Attributes"]
+        for name in parameter.name.split(",")
+    }
+    assert set(fitted_attributes(estimator)) <= documented
+    assert estimator.n_features_in_ == X.shape[1]
+
+
+@instances(labelled)
+def test_no_labels_is_an_error(instance):
+    X, _ = instance.make_data()
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        clone(instance.estimator).fit(X, None)
+
+
+@instances()
+@pytest.mark.parametrize("how", ["pickle", "joblib", "deepcopy"])
+def test_fitted_copies_know_and_say_the_same(instance, how, tmp_path):
+    estimator, X, y = fitted(instance)
+    if how == "pickle":
+        copied = pickle.loads(pickle.dumps(estimator))
+    elif how == "joblib":
+        joblib.dump(estimator, tmp_path / "estimator")
+        copied = joblib.load(tmp_path / "estimator")
+    else:
+        copied = copy.deepcopy(estimator)
+    assert_identical(state(copied), state(estimator))
+    assert_identical(replies(copied, X, y), replies(estimator, X, y))
+
+
+@instances()
+def test_a_second_fit_forgets_the_first(instance):
+    other_X, other_y = instance.make_data(seed=1, n=34)
+    if on_rows(instance):
+        other_X = np.column_stack([other_X, other_X[:, :1] ** 2])
+    X, y = instance.make_data()
+    twice = clone(instance.estimator).fit(other_X, other_y).fit(X, y)
+    assert_identical(state(twice), state(clone(instance.estimator).fit(X, y)))
+
+
+@instances(on_rows)
+def test_a_second_fit_forgets_feature_names(instance):
+    pandas = pytest.importorskip("pandas")
+    X, y = instance.make_data()
+    estimator = clone(instance.estimator).fit(pandas.DataFrame(X).add_prefix("f"), y)
+    assert hasattr(estimator, "feature_names_in_")
+    estimator.fit(X, y)
+    assert not hasattr(estimator, "feature_names_in_")
+
+
+def _nan(instance, X, y):
+    X = X.copy()
+    X[3, 1] = np.nan
+    return X, y, {}
+
+
+def _wider_with_nan(instance, X, y):
+    return np.column_stack([X, np.full(len(X), np.nan)]), y, {}
+
+
+def _wider_with_one_class(instance, X, y):
+    return np.column_stack([X, X]), np.full(len(X), y[0]), {}
+
+
+def _wider_with_bad_labels(instance, X, y):
+    return np.column_stack([X, X]), y[:-1], {}
+
+
+def _frame_with_nan(instance, X, y):
+    pandas = pytest.importorskip("pandas")
+    X = X.copy()
+    X[0, 0] = np.inf
+    return pandas.DataFrame(X).add_prefix("other"), y, {}
+
+
+def _bad_parameter(instance, X, y):
+    return X, y, {"random_state": "seven"}
+
+
+def _bad_number(instance, X, y):
+    return X, y, {"n_permutations": -3}
+
+
+def _bad_weights(instance, X, y):
+    wider = X if instance.pairwise else np.column_stack([X, X])
+    return wider, y, {"sample_weight": np.full(len(X), np.nan)}
+
+
+FAILURES = {
+    _nan: (),
+    _wider_with_nan: (),
+    _wider_with_one_class: (labelled, on_rows),
+    _wider_with_bad_labels: (labelled, on_rows),
+    _frame_with_nan: (),
+    _bad_parameter: (has_parameter("random_state"),),
+    _bad_number: (has_parameter("n_permutations"),),
+    _bad_weights: (weighted,),
+}
+
+
+@pytest.mark.parametrize(
+    ("instance", "failure"),
+    [
+        pytest.param(instance, failure, id=f"{instance}-{failure.__name__.strip('_')}")
+        for failure, conditions in FAILURES.items()
+        for instance in registry.INSTANCES
+        if all(condition(instance) for condition in conditions)
+    ],
+)
+def test_a_failed_fit_leaves_the_fitted_state(instance, failure):
+    estimator, X, y = fitted(instance)
+    bad_X, bad_y, extra = failure(instance, X, y)
+    weights = {"sample_weight": extra.pop("sample_weight")} if "sample_weight" in extra else {}
+    before, said = state(estimator), replies(estimator, X, y)
+    kept = {name: getattr(estimator, name) for name in extra}
+    estimator.set_params(**extra)
+    with pytest.raises((ValueError, TypeError)):
+        estimator.fit(bad_X, bad_y, **weights)
+    estimator.set_params(**kept)
+    assert_identical(state(estimator), before)
+    assert_identical(replies(estimator, X, y), said)
+
+
+@instances()
+def test_a_failed_first_fit_leaves_the_estimator_unfitted(instance):
+    X, y = instance.make_data()
+    X = X.copy()
+    X[0, 0] = np.nan
+    estimator = clone(instance.estimator)
+    with pytest.raises(ValueError, match="NaN"):
+        estimator.fit(X, y)
+    with pytest.raises(NotFittedError):
+        sklearn.utils.validation.check_is_fitted(estimator)
+
+
+@pytest.mark.parametrize(
+    ("instance", "method"),
+    [
+        pytest.param(instance, method, id=f"{instance}-{method}")
+        for instance in registry.INSTANCES
+        for method in (*READ_METHODS, "score", "test", "update", "reset")
+        if hasattr(instance.estimator, method)
+    ],
+)
+def test_unfitted_methods_say_so(instance, method):
+    X, y = instance.make_data()
+    arguments = {"score": (X, y), "update": (X[:1],), "reset": ()}.get(method, (X,))
+    with pytest.raises(NotFittedError, match=type(instance.estimator).__name__):
+        getattr(clone(instance.estimator), method)(*arguments)
+
+
+@instances()
+def test_asking_does_not_change_the_state(instance):
+    estimator, X, y = fitted(instance)
+    before = state(estimator)
+    replies(estimator, X, y)
+    assert_identical(state(estimator), before)
+
+
+# --------------------------------------------------------------------------------------
+# inputs
+
+
+@instances()
+def test_inputs_are_not_written_to(instance):
+    X, y = instance.make_data()
+    inputs = {"X": X, "y": y}
+    if weighted(instance):
+        inputs["sample_weight"] = np.random.default_rng(0).integers(1, 4, len(X)).astype(float)
+    for value in inputs.values():
+        if value is not None:
+            value.flags.writeable = False
+    before = joblib.hash(inputs)
+    estimator = clone(instance.estimator).fit(**inputs)
+    replies(estimator, X, y)
+    assert joblib.hash(inputs) == before
+
+
+@instances()
+@pytest.mark.parametrize("form", ["Fortran", "strided", "negative strides", "read-only", "list"])
+def test_memory_layout_does_not_matter(instance, form):
+    X, y = instance.make_data()
+    other = {
+        "Fortran": lambda: np.asfortranarray(X),
+        "strided": lambda: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+        "negative strides": lambda: X[::-1, ::-1].copy()[::-1, ::-1],
+        "read-only": lambda: np.frombuffer(X.tobytes(), dtype=X.dtype).reshape(X.shape),
+        "list": lambda: X.tolist(),
+    }[form]()
+    given = y.tolist() if form == "list" and y is not None else y
+    expected, _, _ = fitted(instance)
+    estimator = clone(instance.estimator).fit(other, given)
+    assert_identical(state(estimator), state(expected))
+    assert_identical(replies(estimator, other, given), replies(expected, X, y))
+
+
+@instances(on_rows)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames(instance, library):
+    module = pytest.importorskip(library)
+    X, y = instance.make_data()
+    names = [f"feature {i}" for i in range(X.shape[1])]
+    frame = module.DataFrame(dict(zip(names, X.T.copy(), strict=True)))
+    labels = None if y is None else module.Series(y)
+    estimator = clone(instance.estimator).fit(frame, labels)
+    assert estimator.feature_names_in_.tolist() == names
+    # A column of strings becomes objects.
+    expected = clone(instance.estimator).fit(X, None if y is None else np.asarray(labels))
+    kept = {k: v for k, v in vars(estimator).items() if k != "feature_names_in_"}
+    assert_identical(flatten(kept, "", {}), flatten(vars(expected), "", {}))
+    assert_identical(replies(estimator, frame, labels), replies(expected, X, y))
+
+
+@instances()
+def test_float32_is_close(instance):
+    X, y = instance.make_data()
+    X = X + 1e-5 * np.random.default_rng(0).normal(size=X.shape)  # not exact in float32
+    if instance.pairwise:
+        X = (X + X.T) / 2
+    wide = clone(instance.estimator).fit(X, y)
+    narrow = clone(instance.estimator).fit(X.astype(np.float32), y)
+    assert_close(determined(instance, narrow), determined(instance, wide), rtol=1e-4, atol=1e-5)
+    if hasattr(wide, "score_samples"):
+        np.testing.assert_allclose(
+            narrow.score_samples(X.astype(np.float32)), wide.score_samples(X), rtol=1e-3, atol=1e-5
+        )
+
+
+@instances()
+def test_float32_is_computed_as_the_same_numbers_in_float64(instance):
+    X, y = instance.make_data()
+    narrow = X.astype(np.float32)
+    if instance.pairwise:
+        narrow = ((narrow + narrow.T) / 2).astype(np.float32)
+    wide = narrow.astype(np.float64)
+    assert_close(
+        determined(instance, clone(instance.estimator).fit(narrow, y)),
+        determined(instance, clone(instance.estimator).fit(wide, y)),
+        rtol=1e-9,
+    )
+
+
+@instances(on_rows)
+def test_integers(instance):
+    X, y = instance.make_data()
+    whole = np.round(4 * X)
+    assert_identical(
+        state(clone(instance.estimator).fit(whole.astype(np.int32), y)),
+        state(clone(instance.estimator).fit(whole, y)),
+    )
+
+
+@instances(on_rows)
+def test_sparse_input_is_a_clear_error(instance):
+    from scipy import sparse
+
+    X, y = instance.make_data()
+    with pytest.raises(TypeError, match=r"(?i)sparse"):
+        clone(instance.estimator).fit(sparse.csr_array(X), y)
+
+
+# --------------------------------------------------------------------------------------
+# randomness, threads
+
+
+@instances(has_parameter("random_state"))
+@pytest.mark.parametrize("make_seed", [lambda: 5, lambda: np.random.RandomState(5)])
+def test_the_same_seed_gives_the_same_bits(instance, make_seed):
+    first, X, y = fitted(instance, random_state=make_seed())
+    second, _, _ = fitted(instance, random_state=make_seed())
+
+    def without_seed(estimator):
+        return {k: v for k, v in state(estimator).items() if "random_state" not in k}
+
+    assert_identical(without_seed(first), without_seed(second))
+    assert_identical(replies(first, X, y), replies(second, X, y))
+
+
+@instances(trait("drawn"))
+def test_another_seed_gives_another_draw(instance):
+    first, _, _ = fitted(instance, random_state=1)
+    second, _, _ = fitted(instance, random_state=2)
+    for name in instance.drawn:
+        assert not np.array_equal(getattr(first, name), getattr(second, name)), name
+
+
+@instances(trait("determined"), trait("row_order_free"))
+def test_seeds_do_not_enter_what_is_determined(instance):
+    first, _, _ = fitted(instance, random_state=1)
+    second, _, _ = fitted(instance, random_state=2)
+    # Bins are summed in the order they were drawn.
+    assert_close(determined(instance, first), determined(instance, second), rtol=1e-11)
+
+
+@instances(has_parameter("random_state"))
+def test_a_seed_leaves_the_global_generator_alone(instance):
+    before = flatten(np.random.get_state(legacy=True), "", {})  # noqa: NPY002
+    estimator, X, y = fitted(instance)
+    replies(estimator, X, y)
+    assert_identical(flatten(np.random.get_state(legacy=True), "", {}), before)  # noqa: NPY002
+
+
+@instances(has_parameter("n_jobs"))
+def test_the_result_does_not_depend_on_the_threads(instance):
+    """Enough rows for several blocks."""
+
+    def of(n_jobs):
+        estimator, X, y = fitted(instance, n=1300, n_jobs=n_jobs)
+        kept = {k: v for k, v in state(estimator).items() if "n_jobs" not in k}
+        return kept, replies(estimator, X, y)
+
+    reference = of(1)
+    for n_jobs in (2, None, -1):
+        for known, said in zip(of(n_jobs), reference, strict=True):
+            assert_identical(known, said)
+
+
+@instances()
+def test_fits_in_several_threads_at_once(instance):
+    expected, _, _ = fitted(instance)
+    found = []
+
+    def work():
+        found.append(state(fitted(instance)[0]))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(found) == 4
+    for known in found:
+        assert_identical(known, state(expected))
+
+
+@instances(has_parameter("verbose"))
+def test_silent_by_default(instance, capsys):
+    estimator, X, y = fitted(instance)
+    replies(estimator, X, y)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+# --------------------------------------------------------------------------------------
+# weights
+
+
+@instances(weighted, trait("determined"), trait("row_order_free"), on_rows)
+def test_integer_weights_are_copies_of_the_row(instance):
+    X, y = instance.make_data()
+    weights = np.random.default_rng(3).integers(0, 4, size=len(X))
+    weights[np.unique(y, return_index=True)[1]] = 2  # no group without weight
+    by_weight = clone(instance.estimator).fit(X, y, sample_weight=weights)
+    by_copies = clone(instance.estimator).fit(X.repeat(weights, axis=0), y.repeat(weights))
+    assert_close(determined(instance, by_weight), determined(instance, by_copies))
+    if hasattr(by_weight, "score_samples"):
+        np.testing.assert_allclose(
+            by_weight.score_samples(X), by_copies.score_samples(X), rtol=1e-9, atol=1e-12
+        )
+
+
+@instances(weighted, trait("determined"))
+def test_weights_of_one_change_nothing(instance):
+    X, y = instance.make_data()
+    expected, _, _ = fitted(instance)
+    estimator = clone(instance.estimator).fit(X, y, sample_weight=np.ones(len(X)))
+    assert_close(determined(instance, estimator), determined(instance, expected))
+    np.testing.assert_allclose(estimator.pvalue_, expected.pvalue_)
+
+
+@instances(weighted)
+def test_weights_matter(instance):
+    X, y = instance.make_data()
+    weights = np.ones(len(X))
+    weights[0] = 5.0
+    expected, _, _ = fitted(instance)
+    estimator = clone(instance.estimator).fit(X, y, sample_weight=weights)
+    assert abs(estimator.statistic_ - expected.statistic_) > 1e-6 * abs(expected.statistic_)
+
+
+@instances(weighted)
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_bad_weights_are_an_error(instance, bad):
+    X, y = instance.make_data()
+    weights = np.ones(len(X))
+    weights[2] = bad
+    with pytest.raises(ValueError, match=r"(?i)weight"):
+        clone(instance.estimator).fit(X, y, sample_weight=weights)
+
+
+# --------------------------------------------------------------------------------------
+# symmetries
+
+
+@instances(trait("translation_invariant"), trait("determined"))
+def test_translation_invariance(instance):
+    X, y = instance.make_data()  # on a dyadic grid: the shift is exact
+    here, _, _ = fitted(instance)
+    there = clone(instance.estimator).fit(X + np.array([1024.0, -4096.0, 8.0])[: X.shape[1]], y)
+    assert_close(determined(instance, there), determined(instance, here), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(there.pvalue_, here.pvalue_)
+
+
+@instances(trait("scale_invariant"), trait("determined"))
+def test_scale_invariance(instance):
+    """The bandwidth follows the data; powers of two are exact."""
+    X, y = instance.make_data()
+    here, _, _ = fitted(instance)
+    for factor in (2.0**-20, 2.0**20):
+        scaled = clone(instance.estimator).fit(X * factor, y)
+        names = [name for name in instance.determined if name != "gamma_"]
+        for name in names:
+            np.testing.assert_allclose(getattr(scaled, name), getattr(here, name), rtol=1e-9)
+        np.testing.assert_allclose(scaled.pvalue_, here.pvalue_)
+
+
+@instances(trait("row_order_free"), trait("determined"))
+def test_the_order_of_the_rows_does_not_matter(instance):
+    X, y = instance.make_data()
+    order = np.random.default_rng(0).permutation(len(X))
+    here, _, _ = fitted(instance)
+    moved = X[np.ix_(order, order)] if instance.pairwise else X[order]
+    there = clone(instance.estimator).fit(moved, y[order])
+    assert_close(determined(instance, there), determined(instance, here))
+    if not instance.drawn:
+        np.testing.assert_allclose(there.pvalue_, here.pvalue_)
+    if hasattr(here, "score_samples"):
+        Z = X[:, order] if instance.pairwise else X
+        np.testing.assert_allclose(
+            there.score_samples(Z), here.score_samples(X), rtol=1e-9, atol=1e-12
+        )
+
+
+@instances(trait("swap_symmetric"))
+def test_swapping_two_groups(instance):
+    X, y = instance.make_data()
+    here, _, _ = fitted(instance)
+    there = clone(instance.estimator).fit(X, 1 - y)
+    assert_close(determined(instance, there), determined(instance, here))
+    if not instance.drawn:
+        np.testing.assert_allclose(there.pvalue_, here.pvalue_)
+    np.testing.assert_allclose(
+        there.score_samples(X), -here.score_samples(X), rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(there.score(X, 1 - y), here.score(X, y))
+
+
+# --------------------------------------------------------------------------------------
+# together with scikit-learn
+
+
+@instances(on_rows)
+def test_in_a_pipeline(instance):
+    X, y = instance.make_data()
+    X = X * [100.0, 0.01, 1.0][: X.shape[1]] if X.shape[1] == 3 else X * [100.0, 0.01]
+    pipeline = make_pipeline(StandardScaler(), clone(instance.estimator)).fit(X, y)
+    scaled = StandardScaler().fit_transform(X)
+    alone = clone(instance.estimator).fit(scaled, y)
+    assert_identical(state(pipeline[-1]), state(alone))
+    for method in (*READ_METHODS, "score"):
+        if hasattr(alone, method):
+            rest = (y,) if method == "score" else ()
+            assert_identical(
+                flatten(getattr(pipeline, method)(X, *rest), method, {}),
+                flatten(getattr(alone, method)(scaled, *rest), method, {}),
+            )
+
+
+def split_data(instance):
+    X, y = instance.make_data(n=60)
+    return X, y, StratifiedKFold(3, shuffle=True, random_state=0)
+
+
+@instances(has_method("score"), trait("grid"))
+def test_in_grid_search(instance):
+    X, y, folds = split_data(instance)
+    search = GridSearchCV(
+        clone(instance.estimator), instance.grid, cv=folds, error_score="raise"
+    ).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.all(np.isfinite(scores))
+    by_hand = []
+    for train, test in folds.split(X, y):
+        best = clone(instance.estimator).set_params(**search.best_params_)
+        if instance.pairwise:
+            best.fit(X[np.ix_(train, train)], y[train])
+            by_hand.append(best.score(X[np.ix_(test, train)], y[test]))
+        else:
+            by_hand.append(best.fit(X[train], y[train]).score(X[test], y[test]))
+    assert search.best_score_ == pytest.approx(np.mean(by_hand), rel=1e-12)
+
+
+@instances(has_method("score"))
+def test_in_cross_validate(instance):
+    X, y, folds = split_data(instance)
+    result = cross_validate(
+        clone(instance.estimator), X, y, cv=folds, error_score="raise", return_estimator=True
+    )
+    assert np.all(np.isfinite(result["test_score"]))
+    assert len(result["estimator"]) == 3
+
+
+@instances()
+def test_html_and_text(instance):
+    estimator, _, _ = fitted(instance)
+    name = type(estimator).__name__
+    for shown in (clone(instance.estimator), estimator):
+        html = shown._repr_html_()
+        assert name in html
+        assert repr(shown).startswith(f"{name}(")
+    link = estimator._get_doc_link()
+    assert name in link
+    assert link in html
