@@ -80,22 +80,24 @@ WANTED_RATIOS = {"alibi-detect": 100.0, "frouros": 100.0, "hyppo": 1000.0, "dcor
 WANTED_AT = (2000, 1000)
 
 
+FEW = 2
+
+
 @dataclass
 class Plan:
-    """How a peer is run: its quickest setting, and on fewer permutations if it takes too long.
-
-    Its cost is linear in the number of permutations, each of which it treats alike.
-    """
+    """How a peer is run: its quickest setting, and on fewer permutations if it takes too long."""
 
     setting: dict[str, Any]
     n_timed: int
-    fixed: float
+    expected: float
 
-    def scale(self, seconds: float, n_permutations: int) -> float:
-        """Return the seconds that all permutations take."""
-        if self.n_timed == n_permutations:
-            return seconds
-        return self.fixed + max(seconds - self.fixed, 0.0) * n_permutations / self.n_timed
+    def scale(self, few: float, timed: float, n_permutations: int) -> float:
+        """Return the seconds of all permutations from those of `FEW` and of `n_timed`.
+
+        The cost of these peers is linear: they treat each permutation alike.
+        """
+        each = max(timed - few, 0.0) / (self.n_timed - FEW)
+        return timed + each * (n_permutations - self.n_timed)
 
 
 def make_plan(
@@ -103,21 +105,21 @@ def make_plan(
 ) -> Plan:
     """Try a peer's settings on few permutations."""
     n_permutations = parameters["n_permutations"]
-    few, more = 2, 8
-    plans: list[tuple[float, Plan]] = []
+    more = 8
+    plans = []
     for setting in peers.registry[name].choices(n_threads):
         seconds = {}
-        for count in (few, few, more):  # the first run warms up
+        for count in (FEW, FEW, more):  # the first run warms up
             told = {**parameters, **setting, "n_permutations": count}
             seconds[count], _ = peers.time(name, n_threads, told)
-        slope = max((seconds[more] - seconds[few]) / (more - few), 1e-9)
-        fixed = max(seconds[few] - few * slope, 0.0)
-        expected = fixed + slope * n_permutations
+        each = max((seconds[more] - seconds[FEW]) / (more - FEW), 1e-9)
+        expected = seconds[FEW] + each * (n_permutations - FEW)
         n_timed = n_permutations
         if expected > max_seconds:
-            n_timed = min(n_permutations, max(more, int((max_seconds / 4 - fixed) / slope)))
-        plans.append((expected, Plan(setting, n_timed, fixed)))
-    return min(plans, key=lambda plan: plan[0])[1]
+            affordable = FEW + int((max_seconds / 4 - seconds[FEW]) / each)
+            n_timed = min(n_permutations, max(more, affordable))
+        plans.append(Plan(setting, n_timed, expected))
+    return min(plans, key=lambda plan: plan.expected)
 
 
 def speed(settings: Settings, report: Report) -> None:
@@ -164,16 +166,20 @@ def _speed_at(
         progress(f"n={n} threads={n_threads}: how long {name} takes")
         plan = make_plan(peers, name, n_threads, told, settings.max_seconds)
         plans[name] = plan
-        parameters = {**told, **plan.setting, "n_permutations": plan.n_timed}
-        runs[name] = functools.partial(peers.time, name, n_threads, parameters)
+        for label, count in ((name, plan.n_timed), (f"{name}, few", FEW)):
+            if label == name or plan.n_timed < n_permutations:
+                parameters = {**told, **plan.setting, "n_permutations": count}
+                runs[label] = functools.partial(peers.time, name, n_threads, parameters)
     progress(f"n={n} threads={n_threads}: {settings.rounds} alternating rounds")
-    times = alternate(runs, settings.rounds, warm=False)
+    times = alternate(runs, settings.rounds, min_seconds=settings.turn, warm=False)
 
     seconds = {name: times[name].median for name in ours}
     rows = []
-    for name, its in times.items():
-        used = plans.get(name)
-        median = its.median if used is None else used.scale(its.median, n_permutations)
+    for name in [*ours, *plans]:
+        its, used = times[name], plans.get(name)
+        median = its.median
+        if used is not None and used.n_timed < n_permutations:
+            median = used.scale(times[f"{name}, few"].median, median, n_permutations)
         seconds[name] = median
         found = its.outcome
         found = found if isinstance(found, dict) else vars(found)
@@ -201,10 +207,11 @@ def _speed_at(
     if any(plan.n_timed < n_permutations for plan in plans.values()):
         report.remark(
             f"* A full run would take over {settings.max_seconds:g} s: that many permutations were "
-            "timed, and their cost scaled to B. The p-value is that of the fewer permutations."
+            f"timed and {FEW}, in turn, and the difference scaled to B. The p-value is that of the "
+            "fewer permutations."
         )
     if (n, n_permutations) == WANTED_AT:
-        for name in plans.keys() & WANTED_RATIOS.keys():
+        for name in (name for name in plans if name in WANTED_RATIOS):
             mine = ["permutation", "energy"] if name == "dcor" else ["permutation"]
             for kind in mine:
                 report.verdict(
@@ -246,7 +253,7 @@ def default(settings: Settings, report: Report) -> None:
             runs[f"binned, {n_threads} thread(s)"] = timed_test(
                 X, Y, n_threads, random_state=settings.seed, method="binned"
             )
-        times = alternate(runs, settings.rounds)
+        times = alternate(runs, settings.rounds, min_seconds=settings.turn)
         rows: list[dict[str, Any]] = [
             {
                 "test": f"skmmd {name}",
@@ -320,21 +327,34 @@ def rejections(
     methods: Mapping[str, Any],
     peers: Peers,
     settings: Settings,
+    report: Report,
     n_repetitions: int,
 ) -> dict[str, np.ndarray]:
     """Return which repetitions each method rejects; the same data for all.
 
-    A method stops after `settings.budget` seconds, with the repetitions it has done.
+    A method stops after `settings.budget` seconds, with the repetitions it has done. A peer that
+    would need a quarter of that for a single one is left out.
     """
     found = {}
     seeds = [settings.seed + r for r in range(n_repetitions)]
     everything = {**methods, **{name: name for name in peers.runners}}
     for name, method in everything.items():
         progress(f"{draw.data} n={draw.n}: {name}, {n_repetitions} repetitions")
+        if name in peers.runners:
+            X, Y = draw(settings.seed)
+            peers.put({"X": X, "Y": Y})
+            told = peer_parameters(X, Y, settings.n_permutations, settings.seed)
+            expected = make_plan(peers, name, 1, told, np.inf).expected
+            if expected > settings.budget / 4:
+                report.remark(
+                    f"left out at {draw.data} n={draw.n}: {name}, which would take about "
+                    f"{expected:.0f} s for each repetition"
+                )
+                continue
         start = time.perf_counter()
         results: list[float] = []
         remote = name in peers.runners and not peers.in_this_process(name)
-        batch = 1 if remote else 5 * settings.jobs
+        batch = 1 if remote else settings.jobs
         with joblib.Parallel(n_jobs=settings.jobs) as parallel:
             while len(results) < n_repetitions and time.perf_counter() - start < settings.budget:
                 part = seeds[len(results) : len(results) + batch]
@@ -348,6 +368,10 @@ def rejections(
                         joblib.delayed(_reject_once)(draw, seed, settings.n_permutations, method)
                         for seed in part
                     )
+                    # Larger batches keep the processes busy, yet end near the budget.
+                    spent = time.perf_counter() - start
+                    left = max(settings.budget - spent, 0.0) / (spent / len(results))
+                    batch = settings.jobs * int(np.clip(left / settings.jobs / 2, 1, 50))
         found[name] = np.array(results, dtype=float)
     return found
 
@@ -375,7 +399,7 @@ def compare_with_peers(
     report: Report, label: str, mine: str, found: Mapping[str, np.ndarray], peers: Peers
 ) -> None:
     """Say how far `mine` is ahead of each peer, on the repetitions that both have done."""
-    for name in peers.runners:
+    for name in (name for name in peers.runners if name in found):
         difference, error = paired_difference(found[mine], found[name])
         behind = difference < -2.0 * error
         report.remark(
@@ -395,7 +419,7 @@ OUR_TESTS: dict[str, dict[str, Any]] = {
     "skmmd asymptotic": {"method": "asymptotic"},
     "skmmd MMDTestCV": {"estimator": "MMDTestCV"},
 }
-WANTED_POWER = {"mixture": 0.50, "perturbed": 0.48, "blobs": 0.80}
+WANTED_POWER = {"mixture n=500": 0.50, "perturbed n=500": 0.48, "blobs n=360": 0.80}
 
 
 def _available(tests: Mapping[str, dict[str, Any]], report: Report) -> dict[str, dict[str, Any]]:
@@ -420,12 +444,14 @@ def power(settings: Settings, report: Report) -> None:
             label = f"{data} n={n}"
             level = data == "null"
             repetitions[label] = settings.level_repetitions if level else settings.repetitions
-            columns[label] = rejections(Draw(data, n), methods, peers, settings, repetitions[label])
+            columns[label] = rejections(
+                Draw(data, n), methods, peers, settings, report, repetitions[label]
+            )
         rows = [
             {
                 "test": name,
                 **{
-                    label: rate_text(found[name], repetitions[label])
+                    label: rate_text(found[name], repetitions[label]) if name in found else None
                     for label, found in columns.items()
                 },
             }
@@ -438,11 +464,10 @@ def power(settings: Settings, report: Report) -> None:
             rows,
         )
         for label, found in columns.items():
-            data = label.split()[0]
-            if data in WANTED_POWER:
+            if label in WANTED_POWER:
                 rate = found["skmmd default"].mean()
-                report.verdict(f"power of the default, {label}", rate, WANTED_POWER[data])
-            if data != "null":
+                report.verdict(f"power of the default, {label}", rate, WANTED_POWER[label])
+            if not label.startswith("null"):
                 compare_with_peers(report, label, "skmmd default", found, peers)
 
 
@@ -484,7 +509,7 @@ def large(settings: Settings, report: Report) -> None:
         for name in peers.runners:
             runs[name] = functools.partial(peers.time, name, 1, told)
         progress(f"n={n}: {settings.rounds} alternating rounds")
-        times = alternate(runs, settings.rounds)
+        times = alternate(runs, settings.rounds, min_seconds=settings.turn)
         mine = next(iter(times))
         report.table(
             f"n = m = {n:,}, d = {N_FEATURES}, B = {settings.n_permutations}; goodpoints has one "
@@ -511,7 +536,7 @@ def large(settings: Settings, report: Report) -> None:
             for null, n_repetitions in ((True, n_null), (False, n_shift)):
                 if n_repetitions == 0:
                     continue
-                found = rejections(_shift_at(n, null), ours, peers, settings, n_repetitions)
+                found = rejections(_shift_at(n, null), ours, peers, settings, report, n_repetitions)
                 data = "level: no shift" if null else "power: mean shift"
                 report.table(
                     f"{data}, n = m = {n:,}, {n_repetitions} repetitions",
@@ -643,6 +668,7 @@ def roofline(settings: Settings, report: Report) -> None:
                 "exp": lambda: timed(exps, 1),
             },
             settings.rounds,
+            min_seconds=settings.turn,
         )
         # Half of the pairs, two operations for each permutation.
         n_flops = 2.0 * (n_rows // 2) * n_rows * n_permutations
@@ -1022,6 +1048,7 @@ def main(arguments: Sequence[str] | None = None) -> Report:
         for key, option in options.items():
             if getattr(given, key, None) is None:
                 setattr(settings, key, option.tiny if given.tiny else option.value)
+        settings.turn = 0.05 if given.tiny else 0.5
         report.section(name, (function.__doc__ or "").strip())
         start = time.perf_counter()
         function(settings, report)

@@ -8,7 +8,14 @@ import pytest
 
 from benchmarks import _two_sample_peers, bench_two_sample
 from benchmarks._harness import LocalRunner, Peer, RemoteRunner, alternate, open_peers
-from benchmarks.bench_two_sample import REGISTRY, SECTIONS, Plan, paired_difference, rate_text
+from benchmarks.bench_two_sample import (
+    FEW,
+    REGISTRY,
+    SECTIONS,
+    Plan,
+    paired_difference,
+    rate_text,
+)
 from skmmd.datasets import make_mean_shift
 from skmmd.two_sample import mmd
 
@@ -50,9 +57,10 @@ def test_speed_compares_equal_results(tmp_path):
 
 
 def test_plan_scales_only_the_permutations():
-    plan = Plan({}, n_timed=10, fixed=1.0)
-    assert plan.scale(3.0, 10) == 3.0
-    assert plan.scale(3.0, 1000) == pytest.approx(1.0 + 2.0 * 100)
+    plan = Plan({}, n_timed=12, expected=0.0)
+    fixed, each = 3.0, 0.25
+    few, timed = (fixed + each * count for count in (FEW, 12))
+    assert plan.scale(few, timed, 1000) == pytest.approx(fixed + each * 1000)
 
 
 def test_alternate():
