@@ -323,17 +323,18 @@ default="rbf"
         rows = validate_data(self, x, dtype=np.float64, order="C", reset=False)
         if self._monitor is None:
             self._monitor = self._new_monitor()
-        drift = False
+        drift, exhausted = False, False
         for row in rows:
-            if isinstance(self._monitor, BettingMonitor) and self._monitor.exhausted:
-                warnings.warn(
-                    f"All {len(self.reference_)} reference rows have been paired: the wealth "
-                    "stays as it is. Fit a larger reference (and max_reference) to go on.",
-                    UserWarning,
-                    stacklevel=2,
-                )
+            exhausted |= isinstance(self._monitor, BettingMonitor) and self._monitor.exhausted
             statistic, threshold, alarm = self._monitor.update(row)
             drift |= alarm
+        if exhausted:
+            warnings.warn(
+                f"All {len(self.reference_)} reference rows have been paired: the wealth stays as "
+                "it is. Fit a larger reference (and max_reference) to go on.",
+                UserWarning,
+                stacklevel=2,
+            )
         return DriftUpdate(statistic, threshold, drift, self._monitor.n_seen)
 
     def _new_monitor(self) -> RunTimeMonitor | BettingMonitor:

@@ -45,7 +45,8 @@ def pool_groups(
     if len(classes) < 2:
         raise ValueError(
             f"{owner} compares groups of rows, but y holds {len(classes)} class only "
-            f"({classes[0]!r}); label the rows of each group differently."
+            f"({classes[0]}). Label the rows of each group differently; in a cross-validation, "
+            "pass cv=StratifiedKFold(), which keeps all groups in each fold."
         )
     if len(classes) > 255:
         raise ValueError(f"{owner} compares at most 255 groups, y holds {len(classes)}.")
