@@ -36,6 +36,11 @@ autosummary_generate = True
 # An area's page lists its `__all__`, so that a new public name appears by itself.
 autosummary_ignore_module_all = False
 autosummary_imported_members = False
+# Two names that differ in case alone would be one file on some file systems.
+autosummary_filename_map = {
+    "skmmd.kernels.gram": "skmmd.kernels.gram-function",
+    "skmmd.kernels.nystroem": "skmmd.kernels.nystroem-function",
+}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
