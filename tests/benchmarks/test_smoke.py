@@ -35,25 +35,28 @@ def test_section(section, tmp_path, capsys):
             assert all(row[key] > 0 for key in ("seconds", "peak MiB") if key in row)
 
 
-def test_speed_compares_equal_results(tmp_path):
-    """The loop written by hand and ours agree, and a run on fewer permutations says so."""
-    path = tmp_path / "figures.json"
-    bench_two_sample.main(["speed", "--tiny", "--peers", "numpy loop", "--json", str(path)])
+def speed_rows(path, *options):
+    arguments = ["speed", "--tiny", "--peers", "numpy loop", "--json", str(path), *options]
+    bench_two_sample.main(arguments)
     (table,) = json.loads(path.read_text(encoding="utf-8"))["sections"]["speed"]["tables"]
-    rows = {row["test"]: row for row in table["rows"]}
+    return {row["test"]: row for row in table["rows"]}
+
+
+def test_speed_compares_equal_results(tmp_path):
+    """The loop written by hand finds what ours finds."""
+    rows = speed_rows(tmp_path / "figures.json", "--max-seconds", "60")
     loop, ours = rows["numpy loop"], rows["skmmd permutation"]
     assert loop["statistic"] == pytest.approx(ours["statistic"], rel=1e-9)
     assert loop["/ permutation"] == pytest.approx(loop["seconds"] / ours["seconds"])
-    assert not loop["permutations"].endswith("*")
+    assert loop["permutations"] == "20"
 
-    longer = ["--sizes", "150:2000", "--max-seconds", "0.2"]
-    bench_two_sample.main(
-        ["speed", "--tiny", "--peers", "numpy loop", "--json", str(path), *longer]
-    )
-    (table,) = json.loads(path.read_text(encoding="utf-8"))["sections"]["speed"]["tables"]
-    (loop,) = (row for row in table["rows"] if row["test"] == "numpy loop")
-    assert loop["permutations"].endswith("*")
-    assert loop["seconds"] > 0.2
+
+def test_speed_marks_fewer_permutations(tmp_path):
+    rows = speed_rows(tmp_path / "figures.json", "--max-seconds", "0", "--sizes", "150:2000")
+    assert rows["numpy loop"]["permutations"] == "8 *"
+    # Scaled up: 2,000 times 300 x 300 values cannot be copied in 20 ms.
+    assert rows["numpy loop"]["seconds"] > 0.02
+    assert rows["skmmd permutation"]["permutations"] == "2000"
 
 
 def test_plan_scales_only_the_permutations():
