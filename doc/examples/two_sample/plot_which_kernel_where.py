@@ -58,8 +58,8 @@ for ax, (name, result) in zip(axes, results.items(), strict=True):
 # %%
 # The power of kernels
 # --------------------
-# How often is a difference found? Each cell is the share of 40 pairs of samples for which
-# the p-value was at most .05 (standard error: up to .08). No column is best in every row:
+# How often is a difference found? Each cell is the share of 30 pairs of samples for which
+# the p-value was at most .05 (standard error: up to .09). No column is best in every row:
 #
 # - the median heuristic, the energy distance and the linear kernel look at the data as a whole.
 #   They are strong for a shift of the mean, and blind to what happens within clusters;
@@ -78,7 +78,7 @@ from skmmd.datasets import (
 )
 from skmmd.two_sample import MMDTestCV
 
-N_PAIRS, N_PERMUTATIONS, ALPHA = 40, 99, 0.05
+N_PAIRS, N_PERMUTATIONS, ALPHA = 30, 99, 0.05
 
 
 def make_heavy_tails(n_samples, *, random_state):
