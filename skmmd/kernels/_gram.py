@@ -254,6 +254,7 @@ def gram(
     right: FloatArray | None = None,
     *,
     center_dot: bool = False,
+    origin: FloatArray | None = None,
 ) -> Gram:
     """Prepare rows for Gram blocks: centre them, choose the form of distance, sum the squares.
 
@@ -269,6 +270,8 @@ def gram(
         Other rows; None means `left`.
     center_dot : bool, default=False
         Centre the rows for the linear kernel too, where the caller's result allows it.
+    origin : ndarray of shape (n_features,), default=None
+        What to centre by; None means the median of the rows.
 
     Returns
     -------
@@ -296,16 +299,17 @@ def gram(
     if kernel in GAMMA_FREE:
         gammas = np.ones(1)
     if distance != "dot" or (center_dot and kernel == "linear"):
-        center = _center(left if right is None else right)
-        left = left - center
-        right = left if right is None else right - center
+        if origin is None:
+            origin = _center(left if right is None else right)
+        left = left - origin
+        right = left if right is None else right - origin
     elif right is None:
         right = left
     if distance == "dot":
         return Gram(kernel, gammas, left, right, _DOT, none, none)
     left_norms = np.einsum("ij,ij->i", left, left)
     right_norms = left_norms if right is left else np.einsum("ij,ij->i", right, right)
-    if kernel == "energy" and not np.all(np.isfinite(left_norms)):
+    if kernel == "energy" and not np.isfinite(left_norms.sum() + right_norms.sum()):
         raise ValueError(
             "The squared distances of the rows leave the range of float64; rescale the features."
         )

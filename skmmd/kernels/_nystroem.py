@@ -137,8 +137,8 @@ def nystroem(
     ----------
     Williams, C. & Seeger, M. (2000). Using the Nystroem method to speed up kernel machines. NIPS.
 
-    Chatalic, A., Letizia, M., Schreuder, N. & Rosasco, L. (2025). An efficient permutation-based
-    kernel two-sample test. arXiv 2502.13570.
+    Chatalic, A., Letizia, M., Schreuder, N. & Rosasco, L. (2025). A scalable Nystroem-based kernel
+    two-sample test with permutations. arXiv 2502.13570.
 
     Examples
     --------

@@ -199,7 +199,9 @@ or callable, default="rbf"
     that is not a classifier would take whole groups away.
 
     Integer weights act as so many copies of the rows in the statistic. In permutations a weight
-    travels with its row, copies would not: the p-value may differ from that of copied rows.
+    travels with its row, copies would not: the p-value may differ from that of copied rows. It is
+    valid where weights and rows are exchangeable together; with importance weights on one group
+    alone they are not, and the statistic is right but the p-value is not.
 
     References
     ----------

@@ -29,10 +29,10 @@ class MeanKernel:
     """
 
     def __init__(self, kernel: Kernel, gammas: FloatArray, reference: FloatArray) -> None:
-        self._kernel, self._gammas, self._reference = kernel, gammas, reference
-        self._scale = np.ones(len(gammas))
+        self._kernel, self._gammas = kernel, gammas
+        self._origin = np.median(reference, axis=0)
         n = len(reference)
-        blocks = gram(kernel, gammas, reference)
+        blocks = gram(kernel, gammas, reference, origin=self._origin)
         self.matrix = np.zeros((n, n))
         squares = np.zeros(len(gammas))
         with single_threaded_blas():
@@ -52,7 +52,7 @@ class MeanKernel:
 
     def __call__(self, left: FloatArray, right: FloatArray) -> FloatArray:
         """Return the kernel values of two blocks of rows, shape (n_left, n_right)."""
-        blocks = gram(self._kernel, self._gammas, left, right)
+        blocks = gram(self._kernel, self._gammas, left, right, origin=self._origin)
         return self._mean(blocks.blocks(slice(0, len(left)), slice(0, len(right))))
 
 
@@ -244,6 +244,7 @@ class BettingMonitor:
             )
         self._kernel, self._gammas, self._alpha = kernel, gammas, alpha
         self._reference = reference[rng.permutation(len(reference))]
+        self._origin = np.median(reference, axis=0)
         self._stream = np.empty_like(self._reference)
         # Squared norm of the witness's sum, for each kernel.
         self._norm2 = np.zeros(len(gammas))
@@ -276,7 +277,7 @@ class BettingMonitor:
         if t > 0:
             both = np.concatenate([self._reference[past], self._stream[past]])
             signs = np.repeat([1.0, -1.0], t)
-            blocks = gram(self._kernel, self._gammas, pair, both)
+            blocks = gram(self._kernel, self._gammas, pair, both, origin=self._origin)
             for k, tile in enumerate(blocks.blocks(slice(0, 2), slice(0, 2 * t))):
                 sums[k] = tile @ signs
         gain = sums[:, 0] - sums[:, 1]
@@ -285,7 +286,8 @@ class BettingMonitor:
         # Rounding may carry a payoff just past its bound.
         payoff = np.clip(payoff, -1.0, 1.0)
         self._log_wealth += np.log1p(_BETS * payoff[:, None])
-        among = gram(self._kernel, self._gammas, pair).blocks(slice(0, 2), slice(0, 2))
-        self._norm2 += 2.0 * gain + np.array([2.0 - 2.0 * tile[0, 1] for tile in among])
+        among = gram(self._kernel, self._gammas, pair, origin=self._origin)
+        tiles = among.blocks(slice(0, 2), slice(0, 2))
+        self._norm2 += 2.0 * gain + np.array([2.0 - 2.0 * tile[0, 1] for tile in tiles])
         self._stream[t] = row
         self.n_seen += 1
