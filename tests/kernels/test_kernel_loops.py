@@ -90,7 +90,8 @@ def test_values(code, gamma, shape, seed, in_place):
 def test_values_far_away_and_at_zero(code):
     t = np.array([[0.0, 1e308, 1e200, 1e-308]])
     tile = np.empty_like(t)
-    tile_values(code, 1.0, t, tile)
+    with np.errstate(over="ignore"):  # warned of where nothing is compiled
+        tile_values(code, 1.0, t, tile)
     assert tile[0, 0] == 1.0
     assert tile[0, 3] == 1.0
     assert np.all(tile >= 0.0)
