@@ -2,12 +2,21 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from benchmarks import _two_sample_peers, bench_two_sample
-from benchmarks._harness import LocalRunner, Peer, RemoteRunner, alternate, open_peers
+from benchmarks._harness import (
+    CPU_CLOCK,
+    LocalRunner,
+    Peer,
+    RemoteRunner,
+    alternate,
+    open_peers,
+    timed,
+)
 from benchmarks.bench_two_sample import (
     FEW,
     REGISTRY,
@@ -57,6 +66,14 @@ def test_speed_marks_fewer_permutations(tmp_path):
     # Scaled up: 2,000 times 300 x 300 values cannot be copied in 20 ms.
     assert rows["numpy loop"]["seconds"] > 0.02
     assert rows["skmmd permutation"]["permutations"] == "2000"
+
+
+def test_cpu_time(monkeypatch):
+    """A sleep takes no CPU seconds; without the option it takes as long as it says."""
+    wall, _ = timed(lambda: time.sleep(0.2), 1)
+    monkeypatch.setenv(CPU_CLOCK, "1")
+    cpu, _ = timed(lambda: time.sleep(0.2), 1)
+    assert cpu < 0.1 < 0.2 <= wall
 
 
 def test_plan_scales_only_the_permutations():
