@@ -8,8 +8,8 @@ from skmmd.kernels import median_gamma
 from skmmd.two_sample._labelings import Labels, bin_rows, enumerate_labelings, permute_units
 from skmmd.two_sample._loops import laplace_sums
 from skmmd.two_sample._sample import PooledSample, choose_method
-from skmmd.two_sample._statistics import TIE, group_statistic, normalized
-from skmmd.two_sample._sums import GroupSums, self_pairs
+from skmmd.two_sample._statistics import group_statistic, normalized
+from skmmd.two_sample._sums import ROUNDING, GroupSums, self_pairs
 
 __all__ = ["feature_statistics", "max_t_pvalues", "score_features"]
 
@@ -65,7 +65,7 @@ def score_features(
         sample, units, labels, unbiased=unbiased, n_jobs=n_jobs, verbose=verbose
     )
     normal = normalized(statistics, norms)
-    tie = TIE / float(sample.weight.sum())
+    tie = ROUNDING / float(sample.weight.sum())
     return {
         "statistic": normal[:, 0],
         "pvalue": max_t_pvalues(normal, tie, method == "exact"),
@@ -151,7 +151,7 @@ def feature_statistics(
             total=total[0] + own.sum(),
             weight=group_weight,
             norm=np.array([norm]),
-            magnitude=np.array([norm]),
+            rounding=np.zeros(1),
         )
         return [(group_statistic(sums, unbiased)[0], float(norm), gamma)]
 

@@ -152,7 +152,7 @@ def observed_statistic(
             total=(sums.sum(axis=2) * sample.weight + pairs).sum(axis=1),
             weight=(sample.weight @ by_group)[:, None],
             norm=norm,
-            magnitude=norm,
+            rounding=np.zeros_like(norm),
         ),
         unbiased,
     )[:, 0]

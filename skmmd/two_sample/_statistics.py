@@ -18,9 +18,6 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-# Rounding of a statistic relative to the root mean square kernel value: labelings whose statistics
-# differ by less are tied (a labeling and its complement, say).
-TIE = 1e-12
 _POWER_RIDGE = 1e-8
 
 
@@ -89,25 +86,25 @@ def comparable(statistics: FloatArray, norm: FloatArray) -> FloatArray:
     return statistics if len(statistics) == 1 else normalized(statistics, norm)
 
 
-def tie_of(norm: FloatArray, magnitude: FloatArray) -> float:
+def tie_of(norm: FloatArray, rounding: FloatArray) -> float:
     """Return the difference of two aggregated statistics that is rounding.
 
     Parameters
     ----------
     norm : ndarray of shape (n_kernels,)
         Frobenius norms.
-    magnitude : ndarray of shape (n_kernels,)
-        Root mean square kernel values.
+    rounding : ndarray of shape (n_kernels,)
+        Rounding of each kernel's statistic.
 
     Returns
     -------
     float
         The difference.
     """
-    return TIE * float(comparable(magnitude[:, None], norm).max())
+    return float(comparable(rounding[:, None], norm).max())
 
 
-def permutation_pvalue(statistic: float, null: FloatArray, tie: float, exact: bool) -> float:
+def permutation_pvalue(statistic: float, null: FloatArray, exact: bool) -> float:
     """Return the share of labelings whose statistic is at least the observed one.
 
     Parameters
@@ -116,8 +113,6 @@ def permutation_pvalue(statistic: float, null: FloatArray, tie: float, exact: bo
         Observed statistic.
     null : ndarray of shape (n_labelings,)
         Statistics of random labelings, or of all of them.
-    tie : float
-        Differences up to this count as equal.
     exact : bool
         Whether `null` holds all labelings, the observed one among them.
 
@@ -128,7 +123,7 @@ def permutation_pvalue(statistic: float, null: FloatArray, tie: float, exact: bo
     """
     if len(null) == 0:
         return float("nan")
-    count = int(np.count_nonzero(null >= statistic - tie))
+    count = int(np.count_nonzero(null >= statistic))
     return count / len(null) if exact else (1 + count) / (1 + len(null))
 
 
