@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.spatial import distance
 
 from skmmd.two_sample import MMDTest, mmd, mmd_test
 from tests import reference
@@ -226,3 +228,114 @@ def test_many_features_few_rows():
     assert mmd(X, Y, gamma=gamma) == pytest.approx(
         reference.statistic(K, labels, "unbiased"), rel=1e-8
     )
+
+
+# More rows than a tile: products in single precision may be taken there, whose range is 1e±38.
+
+
+def scaled_tests(kernel, gamma, factor, n=(400, 300), d=3, **options):
+    """Return the test of two samples, and of the same samples rescaled by a power of two."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(n[0], d)), rng.normal(size=(n[1], d)) * 1.1 + 0.05
+    options = {"kernel": kernel, "n_permutations": 99, "random_state": 0, **options}
+    return [mmd_test(X * f, Y * f, gamma=gamma, **options) for f in (1.0, factor)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("kernel", "power"),
+    [("linear", 2), ("energy", 1), ("polynomial", 0), ("rbf", 0), ("laplacian", 0)],
+)
+@pytest.mark.parametrize("factor", [2.0**-80, 2.0**80])
+def test_many_rows_of_extreme_scale(method, kernel, power, factor):
+    near, far = scaled_tests(kernel, "median", factor, method=method, n_components=64)
+    assert far.statistic == pytest.approx(near.statistic * factor**power, rel=1e-8)
+    spread = np.std(near.null_distribution)
+    np.testing.assert_allclose(
+        far.null_distribution / factor**power, near.null_distribution, atol=1e-4 * spread
+    )
+    assert far.pvalue == near.pvalue
+
+
+def test_many_rows_and_one_outlier():
+    """One huge kernel value may not drown the others; nor may its mean."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(400, 2)), rng.normal(size=(300, 2)) + 0.4
+    plain = mmd_test(X, Y, gamma=0.3, method="permutation", n_permutations=99, random_state=0)
+    X[0] = 1e9
+    far = mmd_test(X, Y, gamma=0.3, method="permutation", n_permutations=99, random_state=0)
+    assert plain.pvalue == far.pvalue == pytest.approx(0.01)
+    assert far.statistic == pytest.approx(plain.statistic, rel=0.1)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "energy", "linear", "polynomial"])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_many_rows_against_doubles(kernel, offset):
+    """Labelings drawn and summed here in double precision have the same quantiles."""
+    rng = np.random.default_rng(1)
+    Z = rng.normal(size=(700, 3)) + offset
+    gamma = 0.01 if offset == 0.0 else 1e-7
+    squared = distance.cdist(Z, Z, "sqeuclidean")
+    K = {
+        "rbf": lambda: np.exp(-gamma * squared),
+        "energy": lambda: -np.sqrt(squared),
+        "linear": lambda: Z @ Z.T,
+        "polynomial": lambda: (gamma * Z @ Z.T + 1) ** 3,
+    }[kernel]()
+    result = mmd_test(
+        Z[:400],
+        Z[400:],
+        kernel=kernel,
+        gamma=gamma,
+        method="permutation",
+        n_permutations=1000,
+        random_state=0,
+    )
+    np.fill_diagonal(K, 0.0)
+    K -= (K.sum() / (700 * 699)) * (1 - np.eye(700))  # a constant cancels in MMD^2
+    U = rng.permuted(np.tile(np.repeat([1.0, 0.0], [400, 300]), (1000, 1)), axis=1)
+    U[0] = np.repeat([1.0, 0.0], [400, 300])
+    V = 1 - U
+    drawn = (
+        ((U @ K) * U).sum(axis=1) / (400 * 399)
+        + ((V @ K) * V).sum(axis=1) / (300 * 299)
+        - 2 * ((U @ K) * V).sum(axis=1) / (400 * 300)
+    )
+    assert result.statistic == pytest.approx(drawn[0], rel=1e-5, abs=1e-8 * np.std(drawn))
+    assert stats.ks_2samp(result.null_distribution, drawn).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear", "energy"])
+def test_many_equal_rows(kernel):
+    for value in (0.1, 1e5):
+        X, Y = np.full((400, 3), value), np.full((300, 3), value)
+        result = mmd_test(
+            X, Y, kernel=kernel, method="permutation", n_permutations=19, random_state=0
+        )
+        assert result.pvalue == 1.0
+
+
+def test_many_rows_of_few_values():
+    """Binary columns: rows repeat, labelings hardly ever tie, and nothing is split that does."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.integers(0, 2, size=(400, 1)), rng.integers(0, 2, size=(300, 1))
+    result = mmd_test(X, Y, gamma=1.0, method="permutation", n_permutations=999, random_state=0)
+    # The statistic is a function of the number of ones in the first group alone.
+    ones, n = int(X.sum() + Y.sum()), np.arange(0, 401)
+    k = np.exp(-1.0)
+
+    def statistic(a):  # a ones among the first 400 rows, the others among the 300
+        b = ones - a
+        x = 1 - 2 * (1 - k) * a * (400 - a) / (400 * 399)
+        y = 1 - 2 * (1 - k) * b * (300 - b) / (300 * 299)
+        cross = 1 - (1 - k) * (a * (300 - b) + (400 - a) * b) / (400 * 300)
+        return x + y - 2 * cross
+
+    possible = statistic(n[(ones - n >= 0) & (ones - n <= 300)].astype(float))
+    observed = statistic(float(X.sum()))
+    assert result.statistic == pytest.approx(observed, rel=1e-8, abs=1e-14)
+    null, spread = result.null_distribution, np.std(result.null_distribution)
+    nearest = np.abs(null[:, None] - possible[None, :]).argmin(axis=1)
+    np.testing.assert_allclose(null, possible[nearest], atol=1e-4 * spread)
+    expected = (1 + np.sum(possible[nearest] >= observed - 1e-12)) / 1000
+    assert result.pvalue == pytest.approx(expected, abs=1e-12)
