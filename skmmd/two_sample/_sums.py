@@ -35,7 +35,9 @@ _NYSTROEM_BLOCK = 1024
 _LABELINGS_BLOCK = 1024
 _SUBSETS_BLOCK = 64
 ROUNDING = 1e-12
-SINGLE_ROUNDING = 1e-5
+# A single-precision product over a tile is off by some sqrt(512) * 6e-8 of its partial sums, which
+# may be several times the result.
+SINGLE_ROUNDING = 4e-5
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ def _rounding(norm: FloatArray, pairs: FloatArray, weight: FloatArray) -> FloatA
     return ROUNDING * (norm / n_rows + np.abs(pairs).sum(axis=1) / n_rows**2)
 
 
+def _k_sample_scale(n_groups: int, weight: FloatArray) -> float:
+    # The statistic of three or more groups is of the order of n times the squared MMD.
+    return 1.0 if n_groups == 2 else float(weight.sum())
+
+
 def labeled_sums(
     gram: Gram,
     labels: Labels,
@@ -127,7 +134,7 @@ def labeled_sums(
     single : bool, default=False
         Beyond 512 rows, multiply in single precision, nearly twice as fast, under all labelings but
         the first. What the kernel values lie off their mean is rounded, and tiles are added up in
-        double precision: the error is some 1e-6 of the null distribution's spread. Not done with
+        double precision: the error is 1e-6 to 1e-5 of the null distribution's spread. Not done with
         weights.
     n_jobs, verbose
         As in :func:`skmmd._chunked.reduce_blocks`.
@@ -148,18 +155,21 @@ def labeled_sums(
     n_double = 0 if few else min(1, n_labelings) if single else n_labelings
     n_single = n_labelings - n_double if single else 0
     shifts = _typical_values(gram) if single else np.zeros(len(diagonal))
+    # Of few binary digits, so that u less its center is exact in single precision.
+    centers = (np.round(256.0 * sizes[groups] / n_rows) / 256.0).astype(np.float32)
     within, sums, squares = _tile_sums(
-        gram, labels, weight, groups, (n_double, n_single), shifts, n_jobs, verbose
+        gram, labels, weight, groups, (n_double, n_single), shifts, centers, n_jobs, verbose
     )
     sums *= weight
     total = sums.sum(axis=1)
     if single:
-        # With s = u - 1/2: u'Ku = s'Ks + u'K1 - 1'K1 / 4, for K less its typical value, which is
+        # With s = u - c: u'Ku = s'Ks + 2c u'K1 - c^2 1'K1, for K less its typical value, which is
         # put back at the end.
         size, shift = sizes[groups][None, :, None], shifts[:, None, None]
+        c = centers.astype(np.float64)[None, :, None]
         to_all = _member_sums(sums, labels[1:], groups) - shift * (n_rows - 1) * size
         of_all = (total - shifts * n_rows * (n_rows - 1))[:, None, None]
-        within[:, :, 1:] += to_all - of_all / 4.0 + shift * size * (size - 1)
+        within[:, :, 1:] += 2.0 * c * to_all - c * c * of_all + shift * size * (size - 1)
     if n_groups == 2:
         one = within[:, 0]
         if few:
@@ -168,11 +178,12 @@ def labeled_sums(
         within = np.stack([one, other] if groups == [0] else [other, one], axis=1)
     pairs = self_pairs(diagonal, weight, unbiased)
     norm = _norm(squares, diagonal, weight)
-    rounding = _rounding(norm, pairs, weight)
+    rounding = _rounding(norm, pairs, weight) * _k_sample_scale(n_groups, weight)
     if single:
         n_pairs = max(n_rows * (n_rows - 1), 1)
         spread = squares / n_pairs - 2.0 * shifts * total / n_pairs + shifts**2
-        rounding += SINGLE_ROUNDING * np.sqrt(np.maximum(spread, 0.0)) / sizes.min()
+        error = SINGLE_ROUNDING * np.sqrt(np.maximum(spread, 0.0)) / sizes.min()
+        rounding += error * _k_sample_scale(n_groups, weight)
     return GroupSums(
         within=within + _member_sums(pairs, labels, range(n_groups)),
         total=total + pairs.sum(axis=1),
@@ -189,14 +200,15 @@ def _tile_sums(
     groups: list[int],
     n_labelings: tuple[int, int],
     shifts: FloatArray,
+    centers: NDArray[np.float32],
     n_jobs: int | None,
     verbose: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Pass over the tiles: sums within `groups`, sums of rows, and sum of squares.
 
     Of the labelings, the first ``n_labelings[0]`` are multiplied as u'Ku in double precision, the
-    next ``n_labelings[1]`` as s'Ks with s = u - 1/2 in single precision, whose products stay small,
-    `shifts` taken off the kernel values.
+    next ``n_labelings[1]`` as s'Ks in single precision, with s = u less the group's share in
+    `centers` and K less its `shifts`: the products then stay small.
     """
     n_rows, n_kernels = len(weight), len(shifts)
     n_double, n_single = n_labelings
@@ -208,10 +220,10 @@ def _tile_sums(
     def factors(units: slice) -> list[list[NDArray[Any]]]:
         return [
             [
-                np.subtract(labels[chunk, units] == group, 0.5, dtype=np.float32)
+                np.subtract(labels[chunk, units] == group, center, dtype=np.float32)
                 if in_single
                 else (labels[chunk, units] == group) * weight[units]
-                for group in groups
+                for group, center in zip(groups, centers, strict=True)
             ]
             for chunk, in_single in chunks
         ]
@@ -499,7 +511,7 @@ def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
         total=bins.between.sum(axis=(1, 2)),
         weight=_member_sums(bins.weight[None, :], labels, range(n_groups))[0],
         norm=bins.norm,
-        rounding=bins.rounding,
+        rounding=bins.rounding * _k_sample_scale(n_groups, bins.weight),
     )
 
 
