@@ -97,7 +97,7 @@ default="rbf"
         What `update` does. "run_time" compares a sliding window with the reference; a false alarm
         comes after `expected_run_time` rows on average. "betting" gathers evidence over the whole
         stream: the probability of any false alarm, ever, is at most `alpha`; each row uses up a row
-        of the reference.
+        of the reference, a tenth of which is kept to set `gamma` where that is a rule.
     window_size : int, default=25
         Number of rows of the window of "run_time".
     expected_run_time : float, default=1000
@@ -225,16 +225,16 @@ default="rbf"
             kept = rng.choice(len(rows), int(self.max_reference), replace=False)
             rows = rows[np.sort(kept)]
         self.reference_ = np.array(rows)
-        gammas = self._reference_gammas()
+        gammas = self._gammas_on(self.reference_)
         single = len(gammas) == 1
         self.reference_gamma_ = (
             float(gammas[0]) if single else median_gamma(self.kernel, self.reference_)
         )
         return self.reset()
 
-    def _reference_gammas(self) -> FloatArray:
-        codes = np.zeros(len(self.reference_), dtype=np.intp)
-        alone = PooledSample(self.reference_, codes, np.ones(len(codes)), 1)
+    def _gammas_on(self, rows: FloatArray) -> FloatArray:
+        codes = np.zeros(len(rows), dtype=np.intp)
+        alone = PooledSample(rows, codes, np.ones(len(codes)), 1)
         return resolve_gammas(self.kernel, self.gamma, alone)
 
     def reset(self) -> "MMDDriftDetector":
@@ -330,8 +330,8 @@ default="rbf"
             drift |= alarm
         if exhausted:
             warnings.warn(
-                f"All {len(self.reference_)} reference rows have been paired: the wealth stays as "
-                "it is. Fit a larger reference (and max_reference) to go on.",
+                f"All reference rows are paired after {self._monitor.n_seen} rows: the wealth stays "
+                "as it is. Fit a larger reference (and max_reference) to go on.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -339,9 +339,17 @@ default="rbf"
 
     def _new_monitor(self) -> RunTimeMonitor | BettingMonitor:
         rng = generator(self.random_state)
-        gammas = self._reference_gammas()
+        reference = self.reference_
+        if self.monitor == "betting" and isinstance(self.gamma, str):
+            # A bet may not know the rows that it is about: these set gamma and are not bet with.
+            order = rng.permutation(len(reference))
+            n_held_out = max(2, len(reference) // 10)
+            held_out, reference = reference[order[:n_held_out]], reference[order[n_held_out:]]
+            gammas = self._gammas_on(held_out)
+        else:
+            gammas = self._gammas_on(reference)
         if self.monitor == "betting":
-            return BettingMonitor(self.kernel, gammas, self.reference_, alpha=self.alpha, rng=rng)
+            return BettingMonitor(self.kernel, gammas, reference, alpha=self.alpha, rng=rng)
         n_simulations = self.n_simulations
         if n_simulations is None:
             n_simulations = int(_SIMULATIONS_PER_RUN_TIME * self.expected_run_time)
@@ -349,7 +357,7 @@ default="rbf"
         return RunTimeMonitor(
             self.kernel,
             gammas,
-            self.reference_,
+            reference,
             window_size=self.window_size,
             expected_run_time=self.expected_run_time,
             n_simulations=n_simulations,

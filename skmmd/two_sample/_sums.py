@@ -154,11 +154,11 @@ def labeled_sums(
     # The first labeling, the observed one, is summed in double precision always.
     n_double = 0 if few else min(1, n_labelings) if single else n_labelings
     n_single = n_labelings - n_double if single else 0
-    shifts = _typical_values(gram) if single else np.zeros(len(diagonal))
+    shifts, scales = _typical_values(gram) if single else (np.zeros(len(diagonal)),) * 2
     # Of few binary digits, so that u less its center is exact in single precision.
     centers = (np.round(256.0 * sizes[groups] / n_rows) / 256.0).astype(np.float32)
     within, sums, squares = _tile_sums(
-        gram, labels, weight, groups, (n_double, n_single), shifts, centers, n_jobs, verbose
+        gram, labels, weight, groups, (n_double, n_single), shifts, scales, centers, n_jobs, verbose
     )
     sums *= weight
     total = sums.sum(axis=1)
@@ -169,6 +169,7 @@ def labeled_sums(
         c = centers.astype(np.float64)[None, :, None]
         to_all = _member_sums(sums, labels[1:], groups) - shift * (n_rows - 1) * size
         of_all = (total - shifts * n_rows * (n_rows - 1))[:, None, None]
+        within[:, :, 1:] /= scales[:, None, None]
         within[:, :, 1:] += 2.0 * c * to_all - c * c * of_all + shift * size * (size - 1)
     if n_groups == 2:
         one = within[:, 0]
@@ -200,6 +201,7 @@ def _tile_sums(
     groups: list[int],
     n_labelings: tuple[int, int],
     shifts: FloatArray,
+    scales: FloatArray,
     centers: NDArray[np.float32],
     n_jobs: int | None,
     verbose: int,
@@ -208,7 +210,7 @@ def _tile_sums(
 
     Of the labelings, the first ``n_labelings[0]`` are multiplied as u'Ku in double precision, the
     next ``n_labelings[1]`` as s'Ks in single precision, with s = u less the group's share in
-    `centers` and K less its `shifts`: the products then stay small.
+    `centers` and K less its `shifts`, times `scales`: the products then stay near 1.
     """
     n_rows, n_kernels = len(weight), len(shifts)
     n_double, n_single = n_labelings
@@ -245,7 +247,7 @@ def _tile_sums(
                 squares[k] += twice * _square_sum(tile, weight[rows], weight[columns], plain)
                 tiles: list[NDArray[Any]] = [tile]
                 if n_single:
-                    tiles.append((tile - shifts[k]).astype(np.float32))
+                    tiles.append(((tile - shifts[k]) * scales[k]).astype(np.float32))
                     _zero_diagonal(tiles[1], rows, columns)
                 for (chunk, in_single), left, right in zip(
                     chunks, of_rows, of_columns, strict=True
@@ -260,14 +262,19 @@ def _tile_sums(
     )
 
 
-def _typical_values(gram: Gram) -> FloatArray:
-    """Mean kernel values in the first tile, for each kernel."""
+def _typical_values(gram: Gram) -> tuple[FloatArray, FloatArray]:
+    """Mean of the first tile's values, and the power of two that brings their spread to 1."""
     first = slice(0, min(gram.shape[0], _TILE))
-    means = []
+    means, scales = [], []
     for tile in gram.blocks(first, first):
         _zero_diagonal(tile, first, first)
-        means.append(tile.sum() / max(tile.size - len(tile), 1))
-    return np.array(means)
+        n_pairs = max(tile.size - len(tile), 1)
+        means.append(tile.sum() / n_pairs)
+        tile = tile - means[-1]
+        _zero_diagonal(tile, first, first)
+        _, exponent = np.frexp(np.sqrt(np.vdot(tile, tile) / n_pairs))
+        scales.append(2.0 ** -float(exponent))
+    return np.array(means), np.array(scales)
 
 
 def _pairs_are_quicker(gram: Gram, labels: Labels, n_members: int, n_kernels: int) -> bool:
