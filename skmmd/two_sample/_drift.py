@@ -330,8 +330,8 @@ default="rbf"
             drift |= alarm
         if exhausted:
             warnings.warn(
-                f"All reference rows are paired after {self._monitor.n_seen} rows: the wealth stays "
-                "as it is. Fit a larger reference (and max_reference) to go on.",
+                f"All reference rows are paired after {self._monitor.n_seen} rows: the wealth "
+                "stays as it is. Fit a larger reference (and max_reference) to go on.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -236,11 +236,18 @@ def test_betting_needs_a_bounded_kernel():
 
 
 def test_betting_ends_with_the_reference():
-    detector = online(monitor="betting").fit(rows(15))
+    detector = online(monitor="betting", gamma=0.5).fit(rows(15))
     at_end = detector.update(rows(15, seed=1))
     with pytest.warns(UserWarning, match=r"(?i)reference"):
         after = detector.update(rows(1, seed=2))
     assert after.statistic == at_end.statistic
+
+
+def test_rows_that_set_gamma_are_not_bet_with():
+    detector = online(monitor="betting", gamma="median").fit(rows(40))
+    detector.update(rows(36, seed=1))
+    with pytest.warns(UserWarning, match="paired after 36 rows"):
+        detector.update(rows(1, seed=2))
 
 
 def test_wealth_starts_at_one_and_is_positive():
@@ -370,5 +377,6 @@ def test_betting_finds_drift():
         rng = np.random.default_rng(seed)
         detector = MMDDriftDetector(monitor="betting", random_state=seed)
         detector.fit(rng.normal(size=(150, 1)))
-        found += detector.update(rng.normal(size=(150, 1)) + 1.0).drift
+        # A tenth of the reference sets gamma; the rest is there to bet with.
+        found += detector.update(rng.normal(size=(135, 1)) + 1.0).drift
     assert found >= 17, found
