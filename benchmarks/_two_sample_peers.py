@@ -115,7 +115,9 @@ def dcor(
 
     with _joblib_backend(backend if n_threads > 1 else None):
         found = energy_test(X, Y, num_resamples=n_permutations, random_state=seed, n_jobs=n_threads)
-    return _outcome(found.statistic, found.pvalue)
+    # Its statistic is the energy distance, by which ours is defined, times nm / (n + m).
+    n, m = len(X), len(Y)
+    return _outcome(found.statistic * (n + m) / (n * m), found.pvalue)
 
 
 def alibi_detect(
