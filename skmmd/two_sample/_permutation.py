@@ -10,7 +10,7 @@ from scipy import special
 
 from skmmd._chunked import single_threaded_blas
 from skmmd.kernels import Kernel, nystroem
-from skmmd.two_sample._labelings import Labels, bin_rows, enumerate_labelings, permute_units
+from skmmd.two_sample._labelings import Bins, Labels, bin_rows, enumerate_labelings, permute_units
 from skmmd.two_sample._sample import PooledSample, pooled_gram, take_rows
 from skmmd.two_sample._statistics import (
     comparable,
@@ -97,27 +97,15 @@ def permutation_test(
     options: dict[str, Any] = {"unbiased": unbiased, "n_jobs": n_jobs, "verbose": verbose}
     if method in ("exact", "permutation"):
         units, n_free = sample.codes, len(sample.codes)
-        options["single"] = method == "permutation"
-        sums_under = _sums_under_rows(sample, kernel, gammas, options)
+        options["single"] = not exact
+        sums_under = _sums_of_rows(sample, kernel, gammas, options)
     else:
-        # Landmarks first: which rows they are may not depend on the labels.
-        n_landmarks = min(n_components, len(sample.codes))
-        landmarks = rng.choice(len(sample.codes), n_landmarks, replace=False)
+        n_landmarks = n_components if method == "nystroem" else 0
+        # Landmarks are drawn first: which rows they are may not depend on the labels.
+        landmarks = rng.permutation(len(sample.codes))[:n_landmarks]
         bins = bin_rows(rng, sample.codes, sample.n_groups, n_bins)
         units, n_free = bins.codes, bins.n_free
-        ordered = take_rows(sample, bins.order, kernel)
-        weight = ordered.weight
-        if method == "binned":
-            blocks = pooled_gram(kernel, gammas, ordered)
-            between = bin_sums(blocks, bins.bin_of, weight, **options)
-        else:
-            features = nystroem(kernel, gammas, ordered.rows, sample.rows[np.sort(landmarks)])
-            del ordered
-            between = nystroem_sums(features, bins.bin_of, weight, **options)
-
-        def sums_under(labels: Labels) -> GroupSums:
-            return sums_of_bins(between, labels, sample.n_groups)
-
+        sums_under = _sums_of_bins(sample, kernel, gammas, bins, np.sort(landmarks), options)
     if exact:
         batches = enumerate_labelings(sample.sizes, _EXACT_CHUNK)
     else:
@@ -147,13 +135,35 @@ def permutation_test(
     )
 
 
-def _sums_under_rows(
+def _sums_of_rows(
     sample: PooledSample, kernel: Kernel, gammas: FloatArray, options: dict[str, Any]
 ) -> SumsUnder:
     blocks = pooled_gram(kernel, gammas, sample)
 
     def sums_under(labels: Labels) -> GroupSums:
         return labeled_sums(blocks, labels, sample.weight, sample.n_groups, **options)
+
+    return sums_under
+
+
+def _sums_of_bins(
+    sample: PooledSample,
+    kernel: Kernel,
+    gammas: FloatArray,
+    bins: Bins,
+    landmarks: NDArray[np.intp],
+    options: dict[str, Any],
+) -> SumsUnder:
+    ordered = take_rows(sample, bins.order, kernel)
+    if len(landmarks) > 0:
+        features = nystroem(kernel, gammas, ordered.rows, sample.rows[landmarks])
+        between = nystroem_sums(features, bins.bin_of, ordered.weight, **options)
+    else:
+        blocks = pooled_gram(kernel, gammas, ordered)
+        between = bin_sums(blocks, bins.bin_of, ordered.weight, **options)
+
+    def sums_under(labels: Labels) -> GroupSums:
+        return sums_of_bins(between, labels, sample.n_groups)
 
     return sums_under
 
