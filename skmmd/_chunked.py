@@ -19,6 +19,8 @@ __all__ = ["reduce_blocks", "row_blocks", "single_threaded_blas"]
 Block = TypeVar("Block")
 Stats = TypeVar("Stats")
 
+_END = object()
+
 
 class _BlasThreads:
     """One shared limit on the threads of BLAS, entered any number of times at once.
@@ -136,7 +138,9 @@ def _results(
     parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
     ordered = parallel(joblib.delayed(block_stats)(block) for block in blocks)
     try:
-        yield from ordered
+        # Not "yield from", which would close the inner generator before we can.
+        while (stats := next(ordered, _END)) is not _END:
+            yield stats
     except BaseException:
         with warnings.catch_warnings():
             # The caller has failed: it need not hear that the rest was cancelled.

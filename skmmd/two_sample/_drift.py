@@ -247,6 +247,7 @@ default="rbf"
         """
         check_is_fitted(self, "reference_")
         self._monitor: RunTimeMonitor | BettingMonitor | None = None
+        self._told_exhausted = False
         return self
 
     @property
@@ -323,12 +324,12 @@ default="rbf"
         rows = validate_data(self, x, dtype=np.float64, order="C", reset=False)
         if self._monitor is None:
             self._monitor = self._new_monitor()
-        drift, exhausted = False, False
+        drift, seen_before = False, self._monitor.n_seen
         for row in rows:
-            exhausted |= isinstance(self._monitor, BettingMonitor) and self._monitor.exhausted
             statistic, threshold, alarm = self._monitor.update(row)
             drift |= alarm
-        if exhausted:
+        if self._monitor.n_seen - seen_before < len(rows) and not self._told_exhausted:
+            self._told_exhausted = True
             warnings.warn(
                 f"All reference rows are paired after {self._monitor.n_seen} rows: the wealth "
                 "stays as it is. Fit a larger reference (and max_reference) to go on.",

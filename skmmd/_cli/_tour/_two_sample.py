@@ -259,8 +259,8 @@ def _all_digits(quick: bool) -> Finding:
 
 
 def _wine_classes(quick: bool) -> Finding:
-    X, y = load_wine(return_X_y=True, as_frame=True)
-    cultivar = np.array(["cultivar A", "cultivar B", "cultivar C"])[y]
+    wine = load_wine()
+    X, cultivar = wine.data, np.array(["cultivar A", "cultivar B", "cultivar C"])[wine.target]
     test = MMDTest(n_permutations=_permutations(quick), random_state=0)
     pipeline, seconds = timed(lambda: make_pipeline(StandardScaler(), test).fit(X, cultivar))
     figures = [_null_figure("wine", test.result_)]
@@ -271,6 +271,7 @@ def _wine_classes(quick: bool) -> Finding:
             X,
             cultivar,
             features=("flavanoids", "proline"),
+            feature_names=wine.feature_names,
             group=f"cultivar {letter}",
         ).plot(ax=drawn.subplots())
         figures.append(
@@ -522,7 +523,7 @@ def _patients(quick: bool) -> Finding:
 def _drift(quick: bool) -> Finding:
     images, _ = _digits()
     images = images[np.random.default_rng(0).permutation(len(images))]
-    reference, stream = images[:800], images[800:1600].copy()
+    reference, stream = images[:900], images[900:1700].copy()
     change, batch = 400, 40
     stream[change:] *= 0.85
     run_time = 3000
