@@ -19,7 +19,7 @@ __all__ = ["reduce_blocks", "row_blocks", "single_threaded_blas"]
 Block = TypeVar("Block")
 Stats = TypeVar("Stats")
 
-_END = object()
+_END: Any = object()
 
 
 class _BlasThreads:
