@@ -209,10 +209,13 @@ def off_diagonal_norm(K, weights=None):
     return math.sqrt(pairs + copies)
 
 
-def aggregated_statistic(grams, labels, estimator, weights=None):
-    """Return max_k statistic_k / ||K_k without diagonal||_F."""
+def aggregated_statistic(grams, labels, weights=None):
+    """Return max_k statistic_k / ||K_k without diagonal||_F, each statistic unbiased.
+
+    With the pairs of a row with itself, a constant over the norm would decide between kernels.
+    """
     return max(
-        statistic(K, labels, estimator, weights) / off_diagonal_norm(K, weights) for K in grams
+        statistic(K, labels, "unbiased", weights) / off_diagonal_norm(K, weights) for K in grams
     )
 
 
@@ -251,7 +254,7 @@ def enumerated_null(grams, labels, estimator):
 
     def value(candidate):
         if isinstance(grams, list):
-            return aggregated_statistic(grams, candidate, estimator)
+            return aggregated_statistic(grams, candidate)
         return statistic(grams, candidate, estimator)
 
     return np.array([value(candidate) for candidate in labelings(sizes.tolist())])

@@ -6,7 +6,12 @@ rows, landmarks -> nystroem() -> Nystroem: features of low rank
 ``_loops.py`` holds the compiled passes over one tile.
 """
 
-from skmmd.kernels._bandwidth import dyadic_gammas, median_gamma, pooled_quantiles
+from skmmd.kernels._bandwidth import (
+    canonical_order,
+    dyadic_gammas,
+    median_gamma,
+    pooled_quantiles,
+)
 from skmmd.kernels._gram import GAMMA_FREE, KERNELS, Gram, Kernel, gram, kernel_values
 from skmmd.kernels._nystroem import Nystroem, nystroem
 
@@ -16,6 +21,7 @@ __all__ = [
     "Gram",
     "Kernel",
     "Nystroem",
+    "canonical_order",
     "dyadic_gammas",
     "gram",
     "kernel_values",

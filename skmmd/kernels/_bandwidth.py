@@ -6,14 +6,40 @@ from numpy.typing import NDArray
 from skmmd._chunked import row_blocks, single_threaded_blas
 from skmmd.kernels._gram import Kernel, gram
 
-__all__ = ["dyadic_gammas", "median_gamma", "pooled_quantiles"]
+__all__ = ["canonical_order", "dyadic_gammas", "median_gamma", "pooled_quantiles"]
 
 FloatArray = NDArray[np.float64]
 
 MAX_ROWS = 2000
 _MAX_GAMMAS = 14
 _BLOCK = 512
-_SMALLEST_SCALE, _LARGEST_SCALE = 1e-150, 1e150
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-140, 1e150
+_NEGLIGIBLE = 1e-13
+
+
+def canonical_order(Z: FloatArray) -> NDArray[np.intp]:
+    """Rank the rows along a fixed random direction: an order that does not depend on theirs.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, n_features)
+        Rows.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Indices of the rows, by rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.kernels import canonical_order
+    >>> Z = np.array([[3.0], [1.0], [2.0]])
+    >>> bool(np.all(Z[canonical_order(Z)] == Z[::-1][canonical_order(Z[::-1])]))
+    True
+    """
+    direction = np.random.default_rng(1).standard_normal(Z.shape[1])
+    return np.argsort((Z - Z.min(axis=0)) @ direction, kind="stable")
 
 
 def _subsample(
@@ -28,10 +54,8 @@ def _subsample(
     weight = np.ones(len(Z)) if sample_weight is None else sample_weight
     if len(Z) <= max_rows:
         return Z, weight
-    rng = np.random.default_rng(0)
-    along = (Z - Z[:_BLOCK].mean(axis=0)) @ rng.standard_normal(Z.shape[1])
-    ranks = rng.choice(len(Z), max_rows, replace=False)
-    rows = np.argsort(along)[np.sort(ranks)]
+    ranks = np.random.default_rng(0).choice(len(Z), max_rows, replace=False)
+    rows = canonical_order(Z)[np.sort(ranks)]
     return Z[rows], weight[rows]
 
 
@@ -84,7 +108,8 @@ def pooled_quantiles(
     """Compute quantiles of the distances between the rows of the pooled sample.
 
     Euclidean distances, city block for the Laplacian kernel. Weights count as copies of a row.
-    Zero distances are left out if the lowest quantile asked for would be zero. Beyond `max_rows`
+    Zero distances (up to 1e-13 of the largest) are left out if the lowest quantile asked for would
+    be zero. Rows of weight zero are left out. Beyond `max_rows`
     rows a fixed subset of them is used.
 
     Parameters
@@ -118,9 +143,9 @@ def pooled_quantiles(
     array([2.])
     """
     weighted = sample_weight is not None
+    if sample_weight is not None:
+        Z, sample_weight = Z[sample_weight > 0], sample_weight[sample_weight > 0]
     rows, weight = _subsample(Z, sample_weight, max_rows)
-    if weighted:
-        rows, weight = rows[weight > 0], weight[weight > 0]
     with single_threaded_blas():
         distances = _pair_distances(kernel, rows)
     pair_weight = None
@@ -139,8 +164,10 @@ def pooled_quantiles(
             "float64; rescale the features to a scale near 1."
         )
     quantiles = _quantiles(distances, pair_weight, levels)
-    if quantiles[0] <= 0.0:
-        positive = distances > 0.0
+    # Distances within rounding of zero are those of duplicates.
+    negligible = _NEGLIGIBLE * largest
+    if quantiles[0] <= negligible:
+        positive = distances > negligible
         pair_weight = None if pair_weight is None else pair_weight[positive]
         quantiles = _quantiles(distances[positive], pair_weight, levels)
     return quantiles
@@ -198,7 +225,8 @@ def dyadic_gammas(
     """Return ascending gammas, each twice the one before, that span the pooled distances.
 
     The bandwidths run from half the 5 % quantile of the pooled distances up to twice the 95 %
-    quantile, at most 14 of them. Each kernel matrix of the Gaussian and Laplacian families is then
+    quantile, at most 14 of them; where that takes more, each gamma is 4, 8, ... times the one
+    before. Each kernel matrix of the Gaussian and Laplacian families is then
     the elementwise square of the one before.
 
     Parameters
@@ -227,5 +255,9 @@ def dyadic_gammas(
     # Laid from the narrow end, which matters most where samples differ in detail.
     last = _gamma_of(kernel, 0.5 * float(low))
     ratio = last / _gamma_of(kernel, 2.0 * float(high))
-    n_gammas = int(np.clip(np.ceil(np.log2(ratio) - 1e-9) + 1, 1, _MAX_GAMMAS))
-    return np.asarray(last * 0.5 ** np.arange(n_gammas)[::-1], dtype=np.float64)
+    n_octaves = max(float(np.log2(ratio)), 0.0)
+    # Wider steps rather than scales left out, where the distances span many octaves.
+    octaves_a_step = int(max(np.ceil((n_octaves - 1e-9) / (_MAX_GAMMAS - 1)), 1))
+    n_gammas = int(np.ceil((n_octaves - 1e-9) / octaves_a_step)) + 1
+    steps = octaves_a_step * np.arange(n_gammas)[::-1]
+    return np.asarray(last * 0.5**steps, dtype=np.float64)

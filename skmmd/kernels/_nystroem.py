@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from skmmd._chunked import single_threaded_blas
+from skmmd._chunked import row_blocks, single_threaded_blas
 from skmmd.kernels._gram import Gram, Kernel, gram
 
 __all__ = ["Nystroem", "nystroem"]
@@ -15,6 +16,8 @@ __all__ = ["Nystroem", "nystroem"]
 FloatArray = NDArray[np.float64]
 
 _PROBE_ROWS = 4096
+_BLOCK = 1024
+_INDEFINITE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ class Nystroem:
                 tile += self.offsets[1][None, landmarks]
             yield tile
 
+    @property
+    def _varies(self) -> bool:
+        """Whether k(x, x) depends on x."""
+        kernel = self.to_landmarks.kernel
+        return callable(kernel) or kernel in ("linear", "polynomial", "energy")
+
+    def _diagonal(self, k: int, n_rows: int) -> FloatArray:
+        own = np.empty(n_rows)
+        every = slice(0, self.n_landmarks)
+        for rows in row_blocks(n_rows, _BLOCK):
+            tile = next(islice(self.blocks(rows, every), k, None))
+            features = tile @ self.projections[k]
+            own[rows] = np.einsum("ij,ij->i", features, features)
+        return own
+
     def diagonal_and_norm(self, weight: FloatArray) -> tuple[list[FloatArray], FloatArray]:
         """Return the approximation's diagonal, and its Frobenius norm with zero diagonal.
 
@@ -82,7 +100,8 @@ class Nystroem:
         Returns
         -------
         diagonal : list of ndarray of shape (n_rows,)
-            One for each gamma; beyond 4,096 rows the mean over every k-th row, about as many.
+            One for each gamma; where k(x, x) is constant, beyond 4,096 rows the mean over every
+            k-th row, about as many.
         norm : ndarray of shape (n_gammas,)
             From the same rows.
         """
@@ -105,14 +124,21 @@ class Nystroem:
                 second = features.T @ (features * mass[:, None])
                 squares = np.vdot(second, second) - mass @ own**2
                 norm[k] = np.sqrt(max(float(squares), 0.0) * share)
-                if step > 1:
+                if step > 1 and self._varies:
+                    own = self._diagonal(k, n_rows)
+                elif step > 1:
                     own = np.broadcast_to(np.average(own, weights=mass), n_rows)
                 diagonal.append(own)
         return diagonal, norm
 
 
 def nystroem(
-    kernel: Kernel, gammas: FloatArray, rows: FloatArray, landmarks: FloatArray
+    kernel: Kernel,
+    gammas: FloatArray,
+    rows: FloatArray,
+    landmarks: FloatArray,
+    *,
+    center_dot: bool = False,
 ) -> Nystroem:
     """Prepare Nystroem features of `rows` with the given landmarks.
 
@@ -127,11 +153,18 @@ def nystroem(
         Rows.
     landmarks : ndarray of shape (n_landmarks, n_features)
         Landmarks.
+    center_dot : bool, default=False
+        As in :func:`gram`.
 
     Returns
     -------
     Nystroem
         The features.
+
+    Raises
+    ------
+    ValueError
+        If a callable kernel is not positive semi-definite on the landmarks.
 
     References
     ----------
@@ -151,7 +184,7 @@ def nystroem(
     >>> bool(np.allclose(approximation @ approximation.T, tile))
     True
     """
-    to_landmarks = gram(kernel, gammas, rows, landmarks, center_dot=True)
+    to_landmarks = gram(kernel, gammas, rows, landmarks, center_dot=center_dot)
     offsets = None
     if kernel == "energy":
         offsets = (np.sqrt(to_landmarks.left_norms), np.sqrt(to_landmarks.right_norms))
@@ -163,6 +196,12 @@ def nystroem(
             if offsets is not None:
                 tile += offsets[1][:, None] + offsets[1][None, :]
             values, vectors = linalg.eigh(tile)
+            if values[0] < -_INDEFINITE * max(values[-1], 0.0):
+                raise ValueError(
+                    "The kernel is not positive semi-definite on the landmarks: its Gram matrix "
+                    f"has eigenvalues from {values[0]:.3g} to {values[-1]:.3g}. Nystroem features "
+                    "do not exist then; use method='binned'."
+                )
             keep = values > values[-1] * len(landmarks) * np.finfo(np.float64).eps
             projections.append(vectors[:, keep] / np.sqrt(values[keep]))
     return Nystroem(to_landmarks, offsets, tuple(projections))

@@ -279,7 +279,10 @@ or callable, default="rbf"
     def _pool(
         self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, *, reset: bool
     ) -> tuple[PooledSample, NDArray[Any]]:
-        rows, labels = validate_data(self, X, y, dtype=np.float64, order="C", reset=reset)
+        # A copy where it is kept: the caller may go on to change X.
+        rows, labels = validate_data(
+            self, X, y, dtype=np.float64, order="C", reset=reset, copy=reset
+        )
         if self.kernel == "precomputed":
             check_gram(rows, name="X")
         return pool_groups(rows, labels, sample_weight, owner=type(self).__name__)
@@ -355,6 +358,8 @@ or callable, default="rbf"
         if self.kernel == "precomputed":
             raise ValueError("feature_scores needs the features; kernel='precomputed' has none.")
         if X is None:
+            if y is not None or sample_weight is not None:
+                raise ValueError("feature_scores takes y and sample_weight with X only.")
             sample = self.result_._sample
         else:
             sample, _ = self._pool(X, y, sample_weight, reset=False)

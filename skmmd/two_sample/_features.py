@@ -50,7 +50,7 @@ def score_features(
         "statistic" (normalised), "pvalue" (adjusted), "mmd2" and "gamma".
     """
     codes, n_groups = sample.codes, sample.n_groups
-    method = choose_method("auto", "laplacian", sample.sizes, n_permutations)
+    method = choose_method("auto", "laplacian", sample, n_permutations)
     units, unit_codes, n_free = np.arange(len(codes)), codes, len(codes)
     if method in ("binned", "nystroem"):
         bins = bin_rows(rng, codes, n_groups, n_bins)
@@ -65,6 +65,10 @@ def score_features(
         sample, units, labels, unbiased=unbiased, n_jobs=n_jobs, verbose=verbose
     )
     normal = normalized(statistics, norms)
+    if not np.all(np.isfinite(normal)):
+        raise ValueError(
+            "A feature's kernel values leave the range of float64; rescale the features first."
+        )
     tie = ROUNDING / float(sample.weight.sum())
     return {
         "statistic": normal[:, 0],
@@ -152,6 +156,7 @@ def feature_statistics(
             weight=group_weight,
             norm=np.array([norm]),
             rounding=np.zeros(1),
+            own=np.zeros((1, n_groups)),
         )
         return [(group_statistic(sums, unbiased)[0], float(norm), gamma)]
 

@@ -19,7 +19,7 @@ from skmmd._validation import (
 from skmmd.kernels import KERNELS, Kernel
 from skmmd.two_sample._permutation import asymptotic_test, permutation_test
 from skmmd.two_sample._result import MMDTestResult
-from skmmd.two_sample._sample import PooledSample, choose_method, pooled_gram, resolve_gammas
+from skmmd.two_sample._sample import LONE, PooledSample, choose_method, pooled_gram, resolve_gammas
 from skmmd.two_sample._statistics import group_statistic
 from skmmd.two_sample._sums import GroupSums, row_sums, self_pairs
 
@@ -130,7 +130,10 @@ or callable, default="rbf"
             "number or 'median'; mmd_test aggregates over several."
         )
     _warn_of_single_rows(sample, estimator)
-    return float(observed_statistic(sample, kernel, gammas, estimator == "unbiased")[0])
+    value = float(observed_statistic(sample, kernel, gammas, estimator == "unbiased")[0])
+    if not np.isfinite(value):
+        raise ValueError("The kernel values leave the range of float64; rescale the features.")
+    return value
 
 
 def observed_statistic(
@@ -153,6 +156,7 @@ def observed_statistic(
             weight=(sample.weight @ by_group)[:, None],
             norm=norm,
             rounding=np.zeros_like(norm),
+            own=np.zeros((len(norm), sample.n_groups)),
         ),
         unbiased,
     )[:, 0]
@@ -198,7 +202,8 @@ def mmd_test(
         grid doubles gamma, with bandwidths from half the 5 % quantile of the pooled distances to
         twice their 95 % quantile, at most 14 of them.
     estimator : {"unbiased", "biased"}, default="unbiased"
-        Statistic: without or with the pairs of a row with itself.
+        Statistic: without or with the pairs of a row with itself. Several gammas are compared
+        without them in either case; "biased" then is about ``mmd2``.
     method : {"auto", "exact", "permutation", "binned", "nystroem", "asymptotic"}, default="auto"
         How the null distribution is found.
 
@@ -214,7 +219,8 @@ def mmd_test(
     n_permutations : int, default=999
         Number of random labelings; 0 computes the statistic alone, with a p-value of NaN.
     n_bins : int, default=256
-        Number of bins, about; the smallest group is given at least 16.
+        Number of bins, about; the smallest group is given at least 16. Of a group that makes up
+        more than 2 * `n_bins` of them, the rest keep their label.
     n_components : int, default=256
         Number of landmarks of "nystroem", at most the number of rows.
     alpha : float, default=0.05
@@ -300,7 +306,7 @@ def run_test(
 ) -> MMDTestResult:
     """Test a pooled sample; the parameters are those of :func:`mmd_test`."""
     _warn_of_single_rows(sample, estimator)
-    method = choose_method(method, kernel, sample.sizes, n_permutations)
+    method = choose_method(method, kernel, sample, n_permutations)
     if method == "asymptotic" and isinstance(gamma, str):
         gamma = "median"
     gammas = resolve_gammas(kernel, gamma, sample)
@@ -394,11 +400,20 @@ def _two_samples(
 
 
 def _warn_of_single_rows(sample: PooledSample, estimator: str) -> None:
-    smallest = np.bincount(sample.codes, sample.weight, sample.n_groups).min()
-    if estimator == "unbiased" and smallest <= 1.0:
+    without_pairs = sample.mass <= 1.0 + LONE
+    if estimator == "biased" or not np.any(without_pairs):
+        return
+    n_rows = np.bincount(sample.codes[sample.weight > 0.0], minlength=sample.n_groups)
+    if np.any(without_pairs & (n_rows > 1)):
+        raise ValueError(
+            f"The weights of the groups add up to {sample.mass.tolist()}, but a weight is a number "
+            "of copies of its row: a total of 1 or less leaves no pair for the unbiased "
+            "statistic. Rescale the weights, or use estimator='biased', which any scale suits."
+        )
+    if np.any(without_pairs):
         warnings.warn(
-            "A group has a single row (or a total weight of at most 1), which has no pairs: the "
-            "unbiased statistic drops its term. estimator='biased' keeps it.",
+            "A group has a single row, which has no pairs: the unbiased statistic drops its term. "
+            "estimator='biased' keeps it.",
             UserWarning,
             stacklevel=3,
         )

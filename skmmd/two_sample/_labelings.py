@@ -134,7 +134,7 @@ def bin_rows(rng: np.random.Generator, codes: NDArray[np.intp], n_groups: int, n
         rows = rng.permutation(np.flatnonzero(codes == group))
         # A group much larger than the others leaves most rows in place: its free bins suffice to
         # draw from, and the sums between bins stay small.
-        n_group_bins = min(len(rows) // width, 2 * n_bins)
+        n_group_bins = min(len(rows) // width, 2 * max(n_bins, _BIN_MIN_PER_GROUP))
         free.append(rows[: n_group_bins * width])
         free_codes += [group] * n_group_bins
         if n_group_bins * width < len(rows):

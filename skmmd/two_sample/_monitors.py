@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 BOUNDED_KERNELS = ("rbf", "laplacian", "imq", "rq")
 
 _BLOCK = 512
-_SIMULATIONS_BLOCK = 256
+_SIMULATED_VALUES = 2**21
 # Simulated steps after which the windows no longer hold rows that they started with, in windows.
 _SIMULATED_WINDOWS = 2
 _BETS = np.geomspace(0.02, 0.98, 12)
@@ -143,10 +143,11 @@ def simulate_thresholds(
     ndarray of shape (window_size + 1,)
         Thresholds; the last one stays.
     """
+    at_once = max(1, _SIMULATED_VALUES // ((1 + _SIMULATED_WINDOWS) * window_size) ** 2)
     statistics = np.concatenate(
         [
             _simulate(matrix, window_size, part.stop - part.start, rng)
-            for part in row_blocks(n_simulations, _SIMULATIONS_BLOCK)
+            for part in row_blocks(n_simulations, at_once)
         ]
     )
     level = 1.0 - 1.0 / expected_run_time

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from skmmd._chunked import single_threaded_blas
-from skmmd.kernels import Kernel, nystroem
+from skmmd.kernels import Kernel, canonical_order, nystroem
 from skmmd.two_sample._labelings import Bins, Labels, bin_rows, enumerate_labelings, permute_units
-from skmmd.two_sample._sample import PooledSample, pooled_gram, take_rows
+from skmmd.two_sample._sample import PooledSample, can_center, pooled_gram, take_rows
 from skmmd.two_sample._statistics import (
+    biased_statistic,
     comparable,
     group_statistic,
     permutation_pvalue,
@@ -94,7 +95,14 @@ def permutation_test(
         What was found.
     """
     exact = method == "exact"
-    options: dict[str, Any] = {"unbiased": unbiased, "n_jobs": n_jobs, "verbose": verbose}
+    # The pairs of a row with itself would decide between kernels, not the samples: several are
+    # compared without them.
+    compared_unbiased = unbiased or len(gammas) > 1
+    options: dict[str, Any] = {
+        "unbiased": compared_unbiased,
+        "n_jobs": n_jobs,
+        "verbose": verbose,
+    }
     if method in ("exact", "permutation"):
         units, n_free = sample.codes, len(sample.codes)
         options["single"] = not exact
@@ -103,6 +111,8 @@ def permutation_test(
         n_landmarks = n_components if method == "nystroem" else 0
         # Landmarks are drawn first: which rows they are may not depend on the labels.
         landmarks = rng.permutation(len(sample.codes))[:n_landmarks]
+        if len(landmarks) > 0:
+            landmarks = canonical_order(sample.rows)[landmarks]
         bins = bin_rows(rng, sample.codes, sample.n_groups, n_bins)
         units, n_free = bins.codes, bins.n_free
         sums_under = _sums_of_bins(sample, kernel, gammas, bins, np.sort(landmarks), options)
@@ -117,20 +127,28 @@ def permutation_test(
                 # The observed labeling goes through the same sums as those it is compared with.
                 labels = np.vstack([units.astype(np.uint8), labels])
             sums = sums_under(labels)
-            of_batch = group_statistic(sums, unbiased)
+            of_batch = group_statistic(sums, compared_unbiased)
             if batch == 0:
-                per_kernel = of_batch[:, 0].copy()
+                first, per_kernel = sums, of_batch[:, 0].copy()
             statistics.append(comparable(of_batch, sums.norm).max(axis=0))
+    best_kernel = int(comparable(per_kernel[:, None], first.norm).argmax())
+    if compared_unbiased and not unbiased:
+        per_kernel = biased_statistic(first)
     pooled = np.concatenate(statistics)
     statistic, null = float(pooled[0]), pooled[1:]
     tie = tie_of(sums.norm, sums.rounding)
+    if not (np.all(np.isfinite(pooled)) and np.isfinite(tie)):
+        raise ValueError(
+            "The kernel values leave the range of float64, so that the statistic is not finite; "
+            "rescale the features, or choose gamma nearer to 1 / (squared distance)."
+        )
     # Ties come out equal, so that whoever counts the null distribution finds the p-value.
     null[np.abs(null - statistic) <= tie] = statistic
     return Outcome(
         statistic=statistic,
         pvalue=permutation_pvalue(statistic, null, exact),
         per_kernel=per_kernel,
-        best_kernel=int(comparable(per_kernel[:, None], sums.norm).argmax()),
+        best_kernel=best_kernel,
         null=null,
     )
 
@@ -156,7 +174,13 @@ def _sums_of_bins(
 ) -> SumsUnder:
     ordered = take_rows(sample, bins.order, kernel)
     if len(landmarks) > 0:
-        features = nystroem(kernel, gammas, ordered.rows, sample.rows[landmarks])
+        features = nystroem(
+            kernel,
+            gammas,
+            ordered.rows,
+            sample.rows[landmarks],
+            center_dot=can_center(sample),
+        )
         between = nystroem_sums(features, bins.bin_of, ordered.weight, **options)
     else:
         blocks = pooled_gram(kernel, gammas, ordered)
@@ -219,11 +243,14 @@ def asymptotic_test(
         difference += sign * mean
         variance += np.average((values - mean) ** 2, weights=weight) / weight.sum()
     # No spread: the rows of each half are all alike; equal halves show no difference.
-    without_spread = 0.0 if difference <= 0.0 else np.inf
-    statistic = difference / np.sqrt(variance) if variance > 0.0 else without_spread
+    if variance > 0.0:
+        statistic = float(difference / np.sqrt(variance))
+        pvalue = float(special.ndtr(-statistic))
+    else:
+        statistic, pvalue = (0.0, 1.0) if difference <= 0.0 else (float("inf"), 0.0)
     return Outcome(
-        statistic=float(statistic),
-        pvalue=float(special.ndtr(-statistic)),
+        statistic=statistic,
+        pvalue=pvalue,
         per_kernel=np.array([difference]),
         best_kernel=0,
         null=np.zeros(0),

@@ -94,7 +94,7 @@ class MMDTestResult:
     @property
     def rejected(self) -> bool:
         """Whether the p-value is at most `alpha`: the samples differ."""
-        return bool(self.pvalue <= self.alpha)
+        return bool(self.pvalue <= self.alpha * (1.0 + 1e-12))
 
     @property
     def threshold(self) -> float:

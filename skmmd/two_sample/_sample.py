@@ -1,7 +1,6 @@
 """The pooled sample: rows, groups and weights, and the kernels that a request means on them."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,8 @@ FloatArray = NDArray[np.float64]
 
 MAX_LABELINGS = 10**7
 _PERMUTATION_MAX_ROWS = 2000
+# A group of total weight 1, to rounding, has no pairs.
+LONE = 1e-9
 _BINNED_MAX_ROWS = 20_000
 
 
@@ -44,6 +45,11 @@ class PooledSample:
     def sizes(self) -> NDArray[np.intp]:
         """Number of rows of each group."""
         return np.bincount(self.codes, minlength=self.n_groups)
+
+    @property
+    def mass(self) -> FloatArray:
+        """Sum of the weights of each group."""
+        return np.bincount(self.codes, self.weight, self.n_groups).astype(np.float64)
 
     @property
     def bandwidth_weight(self) -> FloatArray | None:
@@ -87,9 +93,7 @@ def take_rows(sample: PooledSample, rows: NDArray[np.intp], kernel: Kernel = "rb
     return PooledSample(taken, sample.codes[rows], sample.weight[rows], sample.n_groups)
 
 
-def choose_method(
-    method: str, kernel: Kernel, sizes: Sequence[int] | NDArray[np.intp], n_permutations: int
-) -> str:
+def choose_method(method: str, kernel: Kernel, sample: PooledSample, n_permutations: int) -> str:
     """Return the method that "auto" means, or check that `method` can be used.
 
     Raises
@@ -97,10 +101,10 @@ def choose_method(
     ValueError
         If there are too many labelings to enumerate, or the method can't take the kernel.
     """
-    sizes = np.asarray(sizes)
+    sizes = sample.sizes
     n_rows = int(sizes.sum())
     # The kernel that stands in for the energy kernel has the same MMD only with all terms.
-    lone_energy = kernel == "energy" and sizes.min() < 2
+    lone_energy = kernel == "energy" and not can_center(sample)
     if method == "auto":
         if n_permutations > 0 and _few_labelings(sizes, n_permutations + 1):
             return "exact"
@@ -121,8 +125,8 @@ def choose_method(
         )
     if method == "nystroem" and lone_energy:
         raise ValueError(
-            "method='nystroem' with kernel='energy' needs at least 2 rows in each group, got "
-            f"{sizes.tolist()}; use method='binned'."
+            "method='nystroem' with kernel='energy' needs at least 2 rows (a total weight above 1) "
+            f"in each group, got {sample.mass.tolist()}; use method='binned'."
         )
     if method == "asymptotic" and kernel == "precomputed":
         raise ValueError("method='asymptotic' does not take kernel='precomputed'.")
@@ -140,11 +144,14 @@ def _few_labelings(sizes: NDArray[np.intp], most: int) -> bool:
     return log_count < math.log(most) + 1.0 and count_labelings(sizes) <= most
 
 
+def can_center(sample: PooledSample) -> bool:
+    """Whether each group has pairs, so that the MMD does not see the linear kernel's origin."""
+    return bool(sample.mass.min() > 1.0 + LONE)
+
+
 def pooled_gram(kernel: Kernel, gammas: FloatArray, sample: PooledSample) -> Gram:
     """Prepare Gram blocks of the pooled rows for sums within groups.
 
-    The linear kernel's MMD does not change when its rows are centred, as long as each group has
-    its term.
+    The linear kernel's rows are centred where that changes nothing.
     """
-    mass = np.bincount(sample.codes, sample.weight, sample.n_groups)
-    return gram(kernel, gammas, sample.rows, center_dot=bool(mass.min() > 1.0))
+    return gram(kernel, gammas, sample.rows, center_dot=can_center(sample))

@@ -1,11 +1,15 @@
 """Statistics and p-values from sums within groups: pure functions over arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from skmmd.two_sample._sample import LONE
 from skmmd.two_sample._sums import GroupSums
 
 __all__ = [
+    "biased_statistic",
     "comparable",
     "critical_value",
     "group_statistic",
@@ -25,7 +29,7 @@ def _within_means(sums: GroupSums, unbiased: bool) -> FloatArray:
     weight = sums.weight
     pairs = weight * (weight - 1.0) if unbiased else weight * weight
     # A group of one row has no pair: its term is dropped.
-    defined = (weight > 0.0) & (pairs > 1e-12 * weight * weight)
+    defined = (weight > 0.0) & (pairs > LONE * weight * weight)
     return np.where(defined, sums.within / np.where(defined, pairs, 1.0), 0.0)
 
 
@@ -57,6 +61,17 @@ def group_statistic(sums: GroupSums, unbiased: bool) -> FloatArray:
         statistic = means.sum(axis=1) - between / np.where(empty, 1.0, across)
         return np.where(empty, 0.0, statistic)
     return (means * (weight * (total - weight) / total)).sum(axis=1) - between / total
+
+
+def biased_statistic(sums: GroupSums) -> FloatArray:
+    """Return the biased statistic of the first labeling from unbiased sums, (n_kernels,)."""
+    biased = replace(
+        sums,
+        within=sums.within[:, :, :1] + sums.own[:, :, None],
+        total=sums.total + sums.own.sum(axis=1),
+        weight=sums.weight[:, :1],
+    )
+    return group_statistic(biased, False)[:, 0]
 
 
 def normalized(statistics: FloatArray, norm: FloatArray) -> FloatArray:

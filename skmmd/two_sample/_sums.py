@@ -56,6 +56,8 @@ class GroupSums:
         Frobenius norm of the Gram matrix with zero diagonal.
     rounding : ndarray of shape (n_kernels,)
         Statistics that differ by no more are tied: a labeling and its complement, say.
+    own : ndarray of shape (n_kernels, n_groups)
+        What the biased sums of the first labeling have more than the unbiased ones.
     """
 
     within: FloatArray
@@ -63,6 +65,7 @@ class GroupSums:
     weight: FloatArray
     norm: FloatArray
     rounding: FloatArray
+    own: FloatArray
 
 
 def self_pairs(diagonal: FloatArray, weight: FloatArray, unbiased: bool) -> FloatArray:
@@ -191,6 +194,7 @@ def labeled_sums(
         weight=_member_sums(weight[None, :], labels, range(n_groups))[0],
         norm=norm,
         rounding=rounding,
+        own=_member_sums(diagonal * weight, labels[:1], range(n_groups))[:, :, 0],
     )
 
 
@@ -376,12 +380,15 @@ class BinSums:
         Sum of the weights of each bin.
     norm, rounding : ndarray of shape (n_kernels,)
         As in :class:`GroupSums`.
+    own : ndarray of shape (n_kernels, n_bins)
+        What the biased sums have more than the unbiased ones.
     """
 
     between: FloatArray
     weight: FloatArray
     norm: FloatArray
     rounding: FloatArray
+    own: FloatArray
 
 
 def bin_sums(
@@ -442,7 +449,8 @@ def bin_sums(
         matrix.flat[:: n_bins + 1] += np.bincount(bin_of, own, n_bins)
     norm = _norm(squares, diagonal, weight)
     bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
-    return BinSums(between, bin_weight, norm, _rounding(norm, pairs, weight))
+    own = np.stack([np.bincount(bin_of, values, n_bins) for values in diagonal * weight])
+    return BinSums(between, bin_weight, norm, _rounding(norm, pairs, weight), own)
 
 
 def nystroem_sums(
@@ -494,14 +502,15 @@ def nystroem_sums(
     projected = [s @ p for s, p in zip(sums, features.projections, strict=True)]
     between = np.stack([p @ p.T for p in projected])
     diagonal, norm = features.diagonal_and_norm(weight)
-    rounding = np.empty(n_kernels)
+    rounding, own = np.empty(n_kernels), np.empty((n_kernels, n_bins))
     # All pairs are in; put the pairs of a row with itself right, one kernel at a time to save room.
     for k in range(n_kernels):
         counted, wanted = diagonal[k] * weight**2, self_pairs(diagonal[k], weight, unbiased)
         between[k].flat[:: n_bins + 1] += np.bincount(bin_of, wanted - counted, n_bins)
+        own[k] = np.bincount(bin_of, diagonal[k] * weight, n_bins)
         rounding[k] = _rounding(norm[k : k + 1], counted[None], weight)[0]
     bin_weight = np.bincount(bin_of, weight, n_bins).astype(np.float64)
-    return BinSums(between, bin_weight, norm, rounding)
+    return BinSums(between, bin_weight, norm, rounding, own)
 
 
 def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
@@ -519,6 +528,7 @@ def sums_of_bins(bins: BinSums, labels: Labels, n_groups: int) -> GroupSums:
         weight=_member_sums(bins.weight[None, :], labels, range(n_groups))[0],
         norm=bins.norm,
         rounding=bins.rounding * _k_sample_scale(n_groups, bins.weight),
+        own=_member_sums(bins.own, labels[:1], range(n_groups))[:, :, 0],
     )
 
 

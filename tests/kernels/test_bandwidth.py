@@ -132,7 +132,9 @@ def test_dyadic_grid(kernel, samples):
     (Z,) = samples.plain
     grid = dyadic_gammas(kernel, Z)
     assert 1 <= len(grid) <= 14
-    np.testing.assert_array_equal(grid[1:], 2 * grid[:-1])
+    ratio = grid[1] / grid[0] if len(grid) > 1 else 2.0
+    assert ratio == 2.0 ** round(np.log2(ratio))
+    np.testing.assert_array_equal(grid[1:], ratio * grid[:-1])
     assert np.all(np.isfinite(grid) & (grid > 0))
     distances, counts = reference.pooled_distances(Z, "l1" if kernel == "laplacian" else "l2")
     low, high = (reference.averaged_inverted_cdf(distances, counts, q) for q in (0.05, 0.95))
@@ -142,10 +144,12 @@ def test_dyadic_grid(kernel, samples):
         widest, narrowest = 1 / (2 * high), 1 / (low / 2)
     else:
         widest, narrowest = 1 / (2 * (2 * high) ** 2), 1 / (2 * (low / 2) ** 2)
-    # It starts at the narrow end and stops within a step of the wide one, or when it is full.
+    # It starts at the narrow end and stops within a step of the wide one.
     assert grid[-1] == pytest.approx(narrowest, rel=1e-7)
-    assert len(grid) == 14 or widest / 2 * (1 - 1e-7) < grid[0] < 2 * widest * (1 + 1e-7)
-    assert len(grid) < 14 or grid[0] > widest / 2 * (1 - 1e-7)
+    assert widest / ratio * (1 - 1e-7) < grid[0] < widest * (1 + 1e-7)
+    # The step is the smallest with which 14 kernels span the distances.
+    octaves = np.log2(narrowest / widest)
+    assert ratio == 2.0 or octaves / np.log2(ratio / 2.0) > 13 * (1 - 1e-7)
 
 
 @given(data=st.data())

@@ -216,11 +216,20 @@ def test_bad_weights(argument, weights, rng):
 def test_weights_that_add_up_to_one_row_or_less(rng):
     """The unbiased mean over pairs has no meaning: never a silent number out of 1/(W(W-1))."""
     X, Y = rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
-    for weights in (np.full(4, 0.25), np.full(4, 0.2), np.array([0.0, 1.0, 0.0, 0.0])):
-        with pytest.warns(UserWarning, match="single row"):
-            value = mmd(X, Y, gamma=1.0, sample_weight_X=weights)
-        expected = reference.mmd2(X, Y, "rbf", 1.0, "unbiased", weights)
-        assert value == pytest.approx(expected, rel=1e-10)
+    one = np.array([0.0, 1.0, 0.0, 0.0])
+    with pytest.warns(UserWarning, match="single row"):
+        value = mmd(X, Y, gamma=1.0, sample_weight_X=one)
+    expected = reference.mmd2(X, Y, "rbf", 1.0, "unbiased", one)
+    assert value == pytest.approx(expected, rel=1e-10)
+    for weights in (np.full(4, 0.25), np.full(4, 0.2)):
+        with pytest.raises(ValueError, match="number of copies"):
+            mmd(X, Y, gamma=1.0, sample_weight_X=weights)
+    # 100 * (1 / 100) adds up to a little more than 1 in floating point.
+    many = rng.normal(size=(100, 2))
+    with pytest.raises(ValueError, match="number of copies"):
+        mmd(many, Y, gamma=1.0, sample_weight_X=np.full(100, 0.01))
+    value = mmd(X, Y, gamma=1.0, estimator="biased", sample_weight_X=np.full(4, 0.25))
+    assert value == pytest.approx(mmd(X, Y, gamma=1.0, estimator="biased"), rel=1e-12)
 
 
 # --------------------------------------------------------------------------------------
