@@ -188,10 +188,16 @@ def labeled_sums(
         spread = squares / n_pairs - 2.0 * shifts * total / n_pairs + shifts**2
         error = SINGLE_ROUNDING * np.sqrt(np.maximum(spread, 0.0)) / sizes.min()
         rounding += error * _k_sample_scale(n_groups, weight)
+    if np.any(pairs):
+        within = within + _member_sums(pairs, labels, range(n_groups))
+    if np.all(weight == 1.0):
+        mass = np.repeat(sizes[:, None].astype(np.float64), n_labelings, axis=1)
+    else:
+        mass = _member_sums(weight[None, :], labels, range(n_groups))[0]
     return GroupSums(
-        within=within + _member_sums(pairs, labels, range(n_groups)),
+        within=within,
         total=total + pairs.sum(axis=1),
-        weight=_member_sums(weight[None, :], labels, range(n_groups))[0],
+        weight=mass,
         norm=norm,
         rounding=rounding,
         own=_member_sums(diagonal * weight, labels[:1], range(n_groups))[:, :, 0],
