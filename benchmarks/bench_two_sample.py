@@ -793,6 +793,10 @@ def _null_pvalue(groups: Sequence[int], method: Mapping[str, Any], seed: int) ->
 def level(settings: Settings, report: Report) -> None:
     """How often a true null hypothesis is rejected at .05, method by method."""
     count = {"n_permutations": settings.n_permutations}
+    # At 30 rows a bin is a row, and all rows are landmarks: the rows named "wide" and "few" below
+    # have bins of several rows, and fewer landmarks than rows.
+    wide = {"method": "binned", "n_bins": 32, **count}
+    few = {"method": "nystroem", "n_bins": 32, "n_components": 16, **count}
     cases: list[tuple[str, tuple[int, ...], dict[str, Any], bool]] = [
         ("exact", (6, 7), {"method": "exact"}, True),
         ("permutation", (30, 30), {"method": "permutation", **count}, True),
@@ -804,6 +808,10 @@ def level(settings: Settings, report: Report) -> None:
         ),
         ("binned", (30, 30), {"method": "binned", **count}, True),
         ("nystroem", (30, 30), {"method": "nystroem", **count}, True),
+        ("binned, wide", (64, 64), wide, True),
+        ("binned, wide, left-over rows", (70, 101), wide, True),
+        ("nystroem, wide, few", (64, 64), few, True),
+        ("nystroem, wide, few, left-over rows", (70, 101), few, True),
         ("asymptotic (large samples only)", (30, 30), {"method": "asymptotic"}, False),
         ("permutation, unequal", (12, 48), {"method": "permutation", **count}, True),
     ]
@@ -811,6 +819,10 @@ def level(settings: Settings, report: Report) -> None:
         cases += [
             (f"3 groups, {method}", (20, 20, 20), {"method": method, **count}, True)
             for method in ("permutation", "binned", "nystroem")
+        ]
+        cases += [
+            ("3 groups, binned, wide", (40, 45, 50), wide, True),
+            ("3 groups, nystroem, wide, few", (40, 45, 50), few, True),
         ]
         cases.append(("3 groups, exact", (3, 3, 3), {"method": "exact"}, True))
     else:
