@@ -1,6 +1,6 @@
 """Kernel methods around the maximum mean discrepancy, as scikit-learn estimators."""
 
-from skmmd.inspection import MMDTestDisplay, WitnessDisplay
+from skmmd.inspection import MMDTestDisplay, SimilarityDisplay, WitnessDisplay
 from skmmd.two_sample import (
     DriftUpdate,
     FeatureScores,
@@ -22,6 +22,7 @@ __all__ = [
     "MMDTestCV",
     "MMDTestDisplay",
     "MMDTestResult",
+    "SimilarityDisplay",
     "WitnessDisplay",
     "__version__",
     "mmd",
