@@ -5,6 +5,7 @@ Nothing here imports skmmd. Slow on purpose; use a few dozen rows.
 
 import itertools
 import math
+import statistics
 
 import numpy as np
 from scipy import special, stats
@@ -396,3 +397,131 @@ def exact_exp(x):
 
 def binomial_coefficient(n, k):
     return int(special.comb(n, k, exact=True))
+
+
+# --------------------------------------------------------------------------------------
+# MMDT hash
+
+
+def mmdt_shape(length):
+    """Return (height, width) of the picture that `length` bytes make."""
+    padded = max(length, 4096)
+    width = 32
+    for threshold, wider in ((8192, 64), (32768, 128), (131072, 256)):
+        if padded > threshold:
+            width = wider
+    return padded // width, width
+
+
+def mmdt_picture(content):
+    """Return the bytes as rows of pixels: zeros fill the picture up, the rest is left out."""
+    height, width = mmdt_shape(len(content))
+    kept = np.frombuffer(content, dtype=np.uint8)[: height * width]
+    picture = np.zeros(height * width, dtype=np.uint8)
+    picture[: len(kept)] = kept
+    return picture.reshape(height, width)
+
+
+def lanczos_coefficients(n_in, n_out):
+    """Return for each output pixel its first source pixel and the integer weights from there."""
+    scale = n_in / n_out
+    stretch = max(scale, 1.0)
+    support = 3.0 * stretch
+    table = []
+    for i in range(n_out):
+        centre = (i + 0.5) * scale
+        first = max(math.trunc(centre - support + 0.5), 0)
+        last = min(math.trunc(centre + support + 0.5), n_in)
+        t = (np.arange(first, last) - centre + 0.5) * (1.0 / stretch)
+        weights = np.where((t >= -3.0) & (t < 3.0), np.sinc(t) * np.sinc(t / 3.0), 0.0)
+        total = np.cumsum(weights)[-1]
+        if total != 0.0:
+            weights = weights / total
+        scaled = weights * 2.0**22
+        table.append((first, np.trunc(np.where(weights < 0, scaled - 0.5, scaled + 0.5))))
+    return table
+
+
+def resize_rows(picture, n_out):
+    """Return the picture with `n_out` rows, rounded to bytes."""
+    rows = []
+    for first, weights in lanczos_coefficients(len(picture), n_out):
+        sources = picture[first : first + len(weights)].astype(np.int64)
+        total = 2**21 + weights.astype(np.int64) @ sources
+        rows.append(np.clip(total >> 22, 0, 255).astype(np.uint8))
+    return np.array(rows)
+
+
+def mmdt_pictures(content):
+    """Return the pictures of 16 x 16 and of 64 x 64 pixels: columns are resized before rows."""
+    original = mmdt_picture(content)
+    return tuple(
+        resize_rows(resize_rows(np.ascontiguousarray(original.T), n).T, n) for n in (16, 64)
+    )
+
+
+def mmdt_weights(n_pixels, zeros, twos):
+    weights = [1] * n_pixels
+    for position in zeros:
+        weights[position] = 0
+    for position in twos:
+        weights[position] = 2
+    return weights
+
+
+def mmdt_offsets(text):
+    """Return an offset for each bit of the text: the ones become -1, +1, -1, ... in turn."""
+    offsets, sign = [], -1
+    for bit in "".join(f"{letter:08b}" for letter in text.encode("ascii")):
+        offsets.append(sign if bit == "1" else 0)
+        sign = -sign if bit == "1" else sign
+    return offsets
+
+
+MMDT_BLOCKS = (
+    (mmdt_weights(64, [26, 29, 38], [32, 51, 55]), mmdt_offsets("ddvv0327")),
+    (
+        mmdt_weights(256, [11, 70, 75, 76, 127, 196, 228, 251], [22, 29, 41, 50, 57, 182, 246]),
+        mmdt_offsets("19900203199010302019052200000000"),
+    ),
+)
+
+
+def mmdt_sums(content):
+    """Return the sums of the 4 blocks of the small picture, then of the 16 of the large one."""
+    sums = []
+    for picture, (weights, offsets) in zip(mmdt_pictures(content), MMDT_BLOCKS, strict=True):
+        for block in picture.reshape(-1, len(weights)):
+            pixels = [int(pixel) for pixel in block]
+            terms = zip(weights, pixels, offsets, strict=True)
+            sums.append(sum(abs(w * pixel + o) for w, pixel, o in terms))
+    return sums
+
+
+def mmdt_digest(content):
+    """Return the 4 index bytes, then the 16 sensitive bytes; the latter wrap around."""
+    sums = mmdt_sums(content)
+    return [(s >> 6) & 255 for s in sums[:4]] + [(s >> 5) & 255 for s in sums[4:]]
+
+
+def mmdt_hash(content):
+    text = bytes(mmdt_digest(content)).hex().upper()
+    return f"{text[:8]}:{text[8:]}"
+
+
+def mmdt_similarity(a, b, metric):
+    """Return the similarity of two digests of 20 bytes; the index bytes do not count."""
+    differences = [abs(int(x) - int(y)) for x, y in zip(a, b, strict=True)][4:]
+    if metric == "mmdt":
+        return 1.0 - math.sqrt(sum(d * d for d in differences)) / 1020.0
+    if metric == "manhattan":
+        return 1.0 - min(sum(differences), 4080) / 4080
+    if metric == "circular":
+        return 1.0 - sum(min(d, 256 - d) for d in differences) / 2048
+    raise ValueError(metric)
+
+
+def mmdt_std(digest):
+    """Return the deviation of the sensitive bytes 2 to 13 but one largest and one smallest."""
+    kept = sorted(int(x) for x in digest[4:][2:14])[1:-1]
+    return statistics.stdev(kept)
