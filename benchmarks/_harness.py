@@ -4,6 +4,7 @@ callables -> alternate -> Times, whose medians are compared
 Peer -> open_peers -> a Runner in this process, or in another interpreter over a pipe
 function in a fresh process -> run_in_child -> its result and its peak memory
 rows -> Report -> readable tables, and one JSON file
+sections with their Options -> run_sections -> a command line
 """
 
 import argparse
@@ -334,6 +335,20 @@ def open_peers(registry: str, names: Sequence[str], pythons: Sequence[str]) -> I
             runner.close()
 
 
+def quickest_setting(
+    peers: Peers, name: str, n_threads: int, parameters: Outcome
+) -> dict[str, Any]:
+    """Try a peer's alternative settings twice each, and return the one of the quickest run."""
+    choices = peers.registry[name].choices(n_threads)
+    if len(choices) == 1:
+        return choices[0]
+    seconds = [
+        min(peers.time(name, n_threads, {**parameters, **setting})[0] for _ in range(2))
+        for setting in choices
+    ]
+    return choices[int(np.argmin(seconds))]
+
+
 # --------------------------------------------------------------------------------------
 # fresh processes
 
@@ -478,6 +493,105 @@ class Report:
 def progress(text: str) -> None:
     """Say on standard error what runs now."""
     print(f"  ... {text}", file=sys.stderr, flush=True)
+
+
+# --------------------------------------------------------------------------------------
+# command line
+
+Settings = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of a section: its value, and its value in a smoke run."""
+
+    value: Any
+    tiny: Any
+    help: str
+    parse: Callable[[str], Any] = int
+
+
+def peers_option(*names: str, tiny: tuple[str, ...] | None = None) -> Option:
+    """Return the option that names the peers; a smoke run has them all if `tiny` is None."""
+    text = f"peers to run beside ours; here: {', '.join(names)}"
+    return Option(names, names if tiny is None else tiny, text, str)
+
+
+Sections = Mapping[str, tuple[Callable[[Settings, Report], None], Mapping[str, Option]]]
+
+
+def _section_parser(prog: str, description: str, sections: Sections) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--tiny", action="store_true", help="sizes of a smoke run")
+    common.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="CPU seconds in place of wall-clock time, one thread: for a machine that is not quiet",
+    )
+    common.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    common.add_argument("--json", metavar="FILE", help="write all figures there too")
+    common.add_argument(
+        "--peer-python",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="another interpreter in which to look for peers that this one lacks; repeatable",
+    )
+    commands = parser.add_subparsers(dest="section", required=True, metavar="SECTION")
+    for name, (function, options) in sections.items():
+        command = commands.add_parser(name, parents=[common], help=function.__doc__)
+        for key, option in options.items():
+            command.add_argument(
+                "--" + key.replace("_", "-"),
+                type=option.parse,
+                nargs="*" if isinstance(option.value, tuple) else None,
+                default=None,
+                help=option.help,
+            )
+    commands.add_parser("all", parents=[common], help="every section with its defaults")
+    return parser
+
+
+def run_sections(
+    prog: str, description: str, sections: Sections, arguments: Sequence[str] | None = None
+) -> Report:
+    """Run sections as the command line says."""
+    given = _section_parser(prog, description, sections).parse_args(arguments)
+    if given.cpu_time:
+        os.environ[CPU_CLOCK] = "1"
+    try:
+        report = Report()
+        for name in sections if given.section == "all" else [given.section]:
+            _run_section(name, *sections[name], given, report)
+            if given.json:
+                report.save(given.json)
+        return report
+    finally:
+        os.environ.pop(CPU_CLOCK, None)
+
+
+def _run_section(
+    name: str,
+    function: Callable[[Settings, Report], None],
+    options: Mapping[str, Option],
+    given: Settings,
+    report: Report,
+) -> None:
+    settings = argparse.Namespace(**vars(given))
+    for key, option in options.items():
+        if getattr(given, key, None) is None:
+            setattr(settings, key, option.tiny if given.tiny else option.value)
+    # Seconds that a quick call repeats for within its turn.
+    settings.turn = 0.05 if given.tiny else 0.5
+    report.section(name, (function.__doc__ or "").strip())
+    if given.cpu_time:
+        if "threads" in options:
+            settings.threads = (1,)
+        report.remark("seconds are CPU seconds, of one thread")
+    start = time.perf_counter()
+    function(settings, report)
+    progress(f"{name} took {time.perf_counter() - start:.0f} s")
 
 
 def main() -> None:
