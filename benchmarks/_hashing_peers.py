@@ -129,12 +129,19 @@ def _save_distances(
     return {}
 
 
-def tlsh_matrix(queries: np.ndarray, references: np.ndarray, *, out: str, **_: Any) -> Outcome:
-    """TLSH's distances; what has no TLSH, being too small or uniform, is far from everything."""
+def tlsh_matrix(
+    queries: np.ndarray, references: np.ndarray, *, out: str, length: bool, **_: Any
+) -> Outcome:
+    """TLSH's distances, with or without what they add for unequal lengths.
+
+    What has no TLSH, being too small or uniform, is far from everything.
+    """
     import tlsh
 
+    difference = tlsh.diff if length else tlsh.diffxlen
+
     def distance(a: str, b: str) -> float:
-        return 1e4 if "TNULL" in (a, b) else tlsh.diff(a, b)
+        return 1e4 if "TNULL" in (a, b) else difference(a, b)
 
     return _save_distances(distance, queries.tolist(), references.tolist(), out)
 
@@ -170,6 +177,9 @@ PEERS = {
     "cdist cityblock": _scipy("cityblock", False),
     "pdist cityblock": _scipy("cityblock", True),
     "cdist euclidean": _scipy("euclidean", False),
-    "py-tlsh matrix": Peer("py-tlsh", tlsh_matrix, ("tlsh",)),
+    "tlsh.diff matrix": Peer("py-tlsh", functools.partial(tlsh_matrix, length=True), ("tlsh",)),
+    "tlsh.diffxlen matrix": Peer(
+        "py-tlsh", functools.partial(tlsh_matrix, length=False), ("tlsh",)
+    ),
     "ssdeep matrix": Peer("pydeep2", ssdeep_matrix, ("pydeep",)),
 }
