@@ -1,5 +1,17 @@
 """Kernel methods around the maximum mean discrepancy, as scikit-learn estimators."""
 
+from skmmd.hashing import (
+    MMDTClassifier,
+    MMDTIndex,
+    MMDTVectorizer,
+    mmdt_digest,
+    mmdt_format,
+    mmdt_hash,
+    mmdt_pairs,
+    mmdt_parse,
+    mmdt_similarity,
+    mmdt_std,
+)
 from skmmd.inspection import MMDTestDisplay, SimilarityDisplay, WitnessDisplay
 from skmmd.two_sample import (
     DriftUpdate,
@@ -18,6 +30,9 @@ __all__ = [
     "DriftUpdate",
     "FeatureScores",
     "MMDDriftDetector",
+    "MMDTClassifier",
+    "MMDTIndex",
+    "MMDTVectorizer",
     "MMDTest",
     "MMDTestCV",
     "MMDTestDisplay",
@@ -27,4 +42,11 @@ __all__ = [
     "__version__",
     "mmd",
     "mmd_test",
+    "mmdt_digest",
+    "mmdt_format",
+    "mmdt_hash",
+    "mmdt_pairs",
+    "mmdt_parse",
+    "mmdt_similarity",
+    "mmdt_std",
 ]

@@ -103,9 +103,12 @@ def check_weight(sample_weight: ArrayLike | None, rows: Any, *, name: str) -> Fl
     return np.array(weight)
 
 
-def feature_names(estimator: Any) -> NDArray[Any]:
-    """Return the names of the features an estimator was fitted on, "x0", "x1", ... without any."""
-    names: NDArray[Any] = _check_feature_names_in(estimator)
+def feature_names(estimator: Any, input_features: ArrayLike | None = None) -> NDArray[Any]:
+    """Return the names of the features an estimator was fitted on, "x0", "x1", ... without any.
+
+    Given names are checked against them.
+    """
+    names: NDArray[Any] = _check_feature_names_in(estimator, input_features)
     return names
 
 

@@ -478,8 +478,14 @@ def test_std_of_the_empty_input():
     assert mmdt_std(EMPTY) == 0.0
 
 
+def test_std_of_several():
+    digests = np.random.default_rng(0).integers(0, 256, (5, 20), dtype=np.uint8)
+    expected = [mmdt_std(digest) for digest in digests]
+    np.testing.assert_array_equal(mmdt_std(digests), expected)
+
+
 @pytest.mark.parametrize(
-    "bad", ["", GOOD[:-1], np.zeros(19, np.uint8), np.zeros((2, 20), np.uint8)]
+    "bad", ["", GOOD[:-1], np.zeros(19, np.uint8), np.zeros((2, 19), np.uint8)]
 )
 def test_std_refuses_what_is_no_hash(bad):
     with pytest.raises((TypeError, ValueError)):

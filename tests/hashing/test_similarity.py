@@ -203,7 +203,7 @@ GOOD = "51030000:D6E26822530202020202020202020202"
         (GOOD, 5),
         ([GOOD], [GOOD, ""]),
         (np.zeros(19, np.uint8), np.zeros(19, np.uint8)),
-        (np.zeros((2, 16), np.uint8), np.zeros((2, 16), np.uint8)),
+        (np.zeros((2, 16), np.uint8), np.zeros((2, 4), np.uint8)),
         (np.full((2, 20), 0.5), np.zeros((2, 20), np.uint8)),
         (np.full((2, 20), 256), np.zeros((2, 20), np.uint8)),
         (np.full((2, 20), -1), np.zeros((2, 20), np.uint8)),
@@ -366,8 +366,16 @@ def test_thresholds_that_are_no_similarity(threshold):
 
 
 @pytest.mark.parametrize(
-    "digests", [np.zeros((2, 16), np.uint8), np.zeros(20, np.uint8), np.full((2, 20), 0.5), GOOD]
+    "digests", [np.zeros((2, 19), np.uint8), np.zeros(20, np.uint8), np.full((2, 20), 0.5), GOOD]
 )
 def test_pairs_want_digests(digests):
     with pytest.raises((TypeError, ValueError)):
         mmdt_pairs(digests)
+
+
+def test_sensitive_bytes_alone_will_do():
+    digests = np.random.default_rng(0).integers(0, 256, (6, 20), dtype=np.uint8)
+    expected = mmdt_similarity(digests)
+    np.testing.assert_array_equal(mmdt_similarity(digests[:, 4:], digests), expected)
+    upper = mmdt_pairs(digests[:, 4:], threshold=0.0).toarray()
+    np.testing.assert_array_equal(upper, np.triu(expected, 1))

@@ -195,9 +195,7 @@ def test_what_is_no_collection(bare):
 
 
 @pytest.mark.parametrize("input", ["content", "filename", "file"])
-@pytest.mark.parametrize(
-    "bad", [5, 0, True, None, 1.5, ["a"], ("a",), {"a": 1}, object()], ids=repr
-)
+@pytest.mark.parametrize("bad", [5, 0, True, None, 1.5, ["a"], ("a",), {"a": 1}, object], ids=repr)
 def test_what_holds_no_bytes(bad, input):
     """Integers are no file descriptors."""
     with pytest.raises((TypeError, ValueError)):

@@ -1,0 +1,71 @@
+"""What the estimators on digests share: their input may be digests, or what is hashed first."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd._validation import Estimator, StrOptions, validate_data
+from skmmd.hashing._features import FeatureSet, extract
+from skmmd.hashing._inputs import N_BYTES, as_digests, hash_strings, parse, raw_objects
+from skmmd.hashing._signals import Signals, value_range
+from skmmd.hashing._sources import INPUTS
+
+__all__ = ["INPUT_OPTIONS", "DigestInput"]
+
+ByteArray = NDArray[np.uint8]
+
+INPUT_OPTIONS = [StrOptions({"auto", "digest", *INPUTS})]
+
+
+class DigestInput(Estimator):
+    """Base of the estimators on digests."""
+
+    input: str
+    n_jobs: int | None
+    scale_: tuple[float, float] | None
+
+    def _digests(self, X: Any, *, reset: bool) -> ByteArray:
+        """Return the digests that `X` holds, or those of what it holds."""
+        objects = raw_objects(X)
+        if objects is None:
+            return self._digests_of_rows(X, reset=reset)
+        if reset:
+            self._forget_columns()
+        if self.input == "digest" or (self.input == "auto" and hash_strings(objects)):
+            return parse(objects)
+        input = "content" if self.input == "auto" else self.input
+        return extract(objects, input, FeatureSet("all"), n_jobs=self.n_jobs)[0]
+
+    def _digests_of_rows(self, X: Any, *, reset: bool) -> ByteArray:
+        hashed = self.input in INPUTS or (not reset and hasattr(self, "n_features_in_"))
+        if not hashed and (self.input == "digest" or _are_digests(X)):
+            if reset:
+                self._forget_columns()
+            return as_digests(X)[0]
+        rows = validate_data(self, X, dtype=[np.float64, np.uint8], order="C", reset=reset)
+        if reset:
+            self.scale_ = value_range(rows)
+        scale = (0.0, 255.0) if rows.dtype == np.uint8 else self.scale_
+        if scale is None:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} was fitted on objects or digests, so that it knows no range of numbers. "
+                "Pass the same kind of input as to fit."
+            )
+        return extract(Signals(rows, *scale), "content", FeatureSet("all"), n_jobs=self.n_jobs)[0]
+
+    def _forget_columns(self) -> None:
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        self.scale_ = None
+
+
+def _are_digests(X: Any) -> bool:
+    values = X if hasattr(X, "dtype") else np.asarray(X) if hasattr(X, "__array__") else None
+    return (
+        values is not None
+        and values.ndim == 2
+        and values.shape[1] == N_BYTES
+        and (values.dtype == np.uint8)
+    )
