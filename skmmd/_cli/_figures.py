@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from skmmd.inspection import MMDTestDisplay
+from numpy.typing import ArrayLike
+
+from skmmd.inspection import MMDTestDisplay, SimilarityDisplay
 from skmmd.inspection._axes import FIRST, INK, NULL, check_matplotlib
 from skmmd.two_sample import FeatureScores, MMDTestResult
 
-__all__ = ["feature_bars", "new_figure", "save_test"]
+__all__ = ["feature_bars", "new_figure", "save_similarity", "save_test"]
 
 _MOST_BARS = 20
 
@@ -58,4 +60,12 @@ def save_test(
         null, features = figure.subplots(1, 2)
         MMDTestDisplay.from_result(result).plot(ax=null)
         feature_bars(features, scores, names, result.alpha)
+    figure.savefig(path, dpi=120)
+
+
+def save_similarity(path: str, similarity: ArrayLike, labels: Sequence[str]) -> None:
+    """Write the figure of a similarity matrix."""
+    figure = new_figure(9.0, 8.0)
+    literal = [label.replace("$", r"\$") for label in labels]  # no formula in the names of files
+    SimilarityDisplay.from_matrix(similarity, labels=literal).plot(ax=figure.subplots())
     figure.savefig(path, dpi=120)
