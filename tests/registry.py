@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics.pairwise import rbf_kernel
 
+from skmmd.hashing import MMDTClassifier, MMDTIndex, MMDTVectorizer
 from skmmd.two_sample import MMDDriftDetector, MMDTest, MMDTestCV
 
 # --------------------------------------------------------------------------------------
@@ -61,6 +62,7 @@ def cosine_gram(A, B):
 # seven more if fit takes weights.
 LABELLED, UNLABELLED = 42, 41
 WEIGHTED = 7
+TRANSFORMER, CLASSIFIER = 46, 55
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Instance:
     row_order_free: bool = True  # `determined` does not depend on the order of the rows
     swap_symmetric: bool = False  # two groups: the statistic stays, score_samples changes sign
     pairwise: bool = False
+    one_class: bool = False  # one label alone is no error
 
     def __str__(self):
         return self.id
@@ -246,5 +249,44 @@ INSTANCES = [
         one_sample,
         UNLABELLED,
         row_order_free=False,
+    ),
+    *(
+        Instance(f"MMDTVectorizer-{name}", MMDTVectorizer(**parameters), one_sample, TRANSFORMER)
+        for name, parameters in {
+            "default": {},
+            "sums": {"features": "sums"},
+            "circular": {"features": "circular", "dtype": np.float64},
+            "counts": {"features": ("histogram", "bigrams"), "scaling": (-3.0, 3.0)},
+            "all": {"features": ["all", "sums"], "on_error": "warn"},
+        }.items()
+    ),
+    *(
+        Instance(f"MMDTIndex-{name}", MMDTIndex(**parameters), one_sample, TRANSFORMER)
+        for name, parameters in {
+            "default": {},
+            "exact-bucket": {"tolerance": 0, "metric": "manhattan"},
+            "radius": {"tolerance": None, "radius": 0.1, "metric": "circular"},
+        }.items()
+    ),
+    *(
+        Instance(
+            f"MMDTClassifier-{name}",
+            MMDTClassifier(**parameters),
+            data,
+            CLASSIFIER,
+            grid={"metric": ["mmdt", "manhattan", "circular"], "n_neighbors": [1, 3]},
+            # Of two numbers a digest tells too little for the votes of several to be right, and
+            # check_estimator has labels of many types, beside which one label cannot stand.
+            battery=name not in ("votes", "rejecting"),
+            one_class=True,
+        )
+        for name, parameters, data in (
+            ("default", {}, two_groups),
+            ("circular", {"metric": "circular", "threshold": 0.9}, two_groups),
+            ("bucket", {"method": "bucket", "tolerance": 2}, three_groups),
+            ("exact-bucket", {"method": "bucket", "tolerance": 0, "n_jobs": 2}, three_groups),
+            ("votes", {"n_neighbors": 3, "metric": "circular"}, three_groups),
+            ("rejecting", {"reject_label": "none", "threshold": 0.5}, three_groups),
+        )
     ),
 ]

@@ -66,6 +66,5 @@ def save_test(
 def save_similarity(path: str, similarity: ArrayLike, labels: Sequence[str]) -> None:
     """Write the figure of a similarity matrix."""
     figure = new_figure(9.0, 8.0)
-    literal = [label.replace("$", r"\$") for label in labels]  # no formula in the names of files
-    SimilarityDisplay.from_matrix(similarity, labels=literal).plot(ax=figure.subplots())
+    SimilarityDisplay.from_matrix(similarity, labels=labels).plot(ax=figure.subplots())
     figure.savefig(path, dpi=120)

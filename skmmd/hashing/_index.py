@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from skmmd._validation import (
@@ -33,7 +33,7 @@ _FORMAT = "skmmd.hashing.MMDTIndex 1"
 _RADIUS = 0.05
 
 
-class MMDTIndex(TransformerMixin, DigestInput):
+class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
     """Nearest neighbours among MMDT digests, found in the buckets of near index bytes.
 
     Parameters
@@ -366,6 +366,10 @@ class MMDTIndex(TransformerMixin, DigestInput):
                 f"{os.fspath(path)} is no index that MMDTIndex.save has written, or it is damaged "
                 f"({error})."
             ) from error
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_samples_fit_
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags: text and rows of numbers will do."""

@@ -1,6 +1,6 @@
 """Inputs and rows of numbers as features: :class:`MMDTVectorizer`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -189,8 +189,8 @@ class MMDTVectorizer(TransformerMixin, Estimator):
         ndarray of shape (n_samples, n_columns)
             The features.
         """
-        # An iterator could be gone through only once.
-        return super().fit_transform(X if hasattr(X, "__len__") else list(X), y)
+        # An iterator can be gone through only once.
+        return super().fit_transform(list(X) if isinstance(X, Iterator) else X, y)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Compute the features.

@@ -263,8 +263,9 @@ class SimilarityDisplay:
             self.ax_.set(xticks=[], yticks=[], xlabel=f"{n_items} items")
             return
         names = [_shorten(self.labels[item]) for item in self.order]
-        self.ax_.set_xticks(range(n_items), names, rotation=90, fontsize=font)
-        self.ax_.set_yticks(range(n_items), names, fontsize=font)
+        # Names of files may hold a dollar sign: no formula.
+        self.ax_.set_xticks(range(n_items), names, rotation=90, fontsize=font, parse_math=False)
+        self.ax_.set_yticks(range(n_items), names, fontsize=font, parse_math=False)
         self.ax_.tick_params(length=0)
 
     def _plot_groups(self, bottom: float) -> None:

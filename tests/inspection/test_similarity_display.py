@@ -385,3 +385,10 @@ def test_missing_matplotlib_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"SimilarityDisplay needs matplotlib.*skmmd\[plot\]"):
         display.plot()
+
+
+def test_dollar_signs_are_no_formula():
+    display = SimilarityDisplay.from_matrix(np.eye(2), labels=["$odd_{name$", "a$b$c"]).plot()
+    display.figure_.canvas.draw()
+    shown = sorted(label.get_text() for label in display.ax_.get_yticklabels())
+    assert shown == ["$odd_{name$", "a$b$c"]
