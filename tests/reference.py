@@ -6,6 +6,7 @@ Nothing here imports skmmd. Slow on purpose; use a few dozen rows.
 import itertools
 import math
 import statistics
+from fractions import Fraction
 
 import numpy as np
 from scipy import special, stats
@@ -525,3 +526,54 @@ def mmdt_std(digest):
     """Return the deviation of the sensitive bytes 2 to 13 but one largest and one smallest."""
     kept = sorted(int(x) for x in digest[4:][2:14])[1:-1]
     return statistics.stdev(kept)
+
+
+def mmdt_distance(a, b, metric):
+    """Return the integer from which the similarity of two digests of 20 bytes is made."""
+    differences = [abs(int(x) - int(y)) for x, y in zip(a, b, strict=True)][4:]
+    if metric == "mmdt":
+        return sum(d * d for d in differences)
+    return sum(min(d, 256 - d) if metric == "circular" else d for d in differences)
+
+
+def mmdt_near_index(a, b, tolerance):
+    """Tell whether each of the 4 index bytes differs by at most the tolerance; None is any."""
+    return tolerance is None or all(
+        abs(int(x) - int(y)) <= tolerance for x, y in zip(a[:4], b[:4], strict=True)
+    )
+
+
+def mmdt_neighbors(query, digests, metric, tolerance=None):
+    """Return (distance, place) of all digests with near index bytes, the nearest first."""
+    return sorted(
+        (mmdt_distance(query, digest, metric), place)
+        for place, digest in enumerate(digests)
+        if mmdt_near_index(query, digest, tolerance)
+    )
+
+
+def byte_counts(content):
+    return [content.count(bytes([value])) for value in range(256)]
+
+
+def bigram_counts(content):
+    """Count neighbouring pairs: bits 6 to 15 of the pair times 40503 are its place."""
+    counts = [0] * 1024
+    for first, second in zip(content, content[1:], strict=False):
+        counts[((256 * first + second) * 40503 % 2**16) // 2**6] += 1
+    return counts
+
+
+def signal_bytes(row, low, high):
+    """Return numbers as bytes, `low` as 0 and `high` as 255, in exact arithmetic."""
+    low, high = Fraction(float(low)), Fraction(float(high))
+    if low == high:
+        return bytes(len(row))
+    shares = [(Fraction(float(x)) - low) * 255 / (high - low) for x in row]
+    return bytes(min(max(round(share), 0), 255) for share in shares)
+
+
+def stretched(content):
+    """Return a short signal as 4096 bytes, each the nearest to its left."""
+    n = len(content)
+    return content if n >= 4096 else bytes(content[k * n // 4096] for k in range(4096))
