@@ -13,11 +13,11 @@ from skmmd.hashing._digest import N_INDEX, N_SENSITIVE, SMALLEST, Picture, diges
 from skmmd.hashing._loops import N_PLACES, count_bigrams, count_bytes
 from skmmd.hashing._sources import open_source
 
-__all__ = ["FEATURES", "FeatureSet", "extract", "warn_of_errors"]
+__all__ = ["FEATURES", "FeatureSet", "count_batch", "extract", "warn_of_errors"]
 
 _N_SUMS = N_INDEX + N_SENSITIVE
 _BATCH = 256
-_BUFFER = 1 << 20  # bytes; ends with a row of every picture
+_BUFFER = 1 << 18  # bytes; ends with a row of every picture
 
 
 class Counts(NamedTuple):
@@ -222,6 +222,30 @@ def _reader() -> Iterator[_Reader]:
         _idle.append(reader)
 
 
+def count_batch(
+    objs: Sequence[Any], rows: range, input: str, features: FeatureSet, on_error: str = "raise"
+) -> tuple[Counts, dict[int, str]]:
+    """Read some of the inputs; return what is counted of them, and by row why one was not read."""
+    errors = {}
+    counts = features.counts(len(rows))
+    with _reader() as reader:
+        for place, row in enumerate(rows):
+            try:
+                source = open_source(objs[row], input)
+                try:
+                    reader.count(source, counts, place)
+                finally:
+                    source.close()
+            except (OSError, ValueError, TypeError) as error:
+                if on_error == "raise":
+                    if len(objs) > 1:
+                        error.add_note(f"This was input {row} of {len(objs)}.")
+                    raise
+                errors[row] = f"{type(error).__name__}: {error}"
+        reader.flush(counts)
+    return counts, errors
+
+
 def extract(
     objs: Sequence[Any],
     input: str,
@@ -259,32 +283,16 @@ def extract(
     if not len(objs):
         return out, {}
 
-    def batch(block: slice) -> dict[int, str]:
-        errors = {}
-        counts = features.counts(block.stop - block.start)
-        with _reader() as reader:
-            for row in range(block.start, block.stop):
-                try:
-                    source = open_source(objs[row], input)
-                    try:
-                        reader.count(source, counts, row - block.start)
-                    finally:
-                        source.close()
-                except (OSError, ValueError, TypeError) as error:
-                    if on_error == "raise":
-                        if len(objs) > 1:
-                            error.add_note(f"This was input {row} of {len(objs)}.")
-                        raise
-                    errors[row] = f"{type(error).__name__}: {error}"
-            reader.flush(counts)
+    def block_stats(block: slice) -> dict[int, str]:
+        rows = range(block.start, block.stop)
+        counts, errors = count_batch(objs, rows, input, features, on_error)
         features.write(counts, out[block])
         out[list(errors)] = 0
         return errors
 
-    size = min(_BATCH, -(-len(objs) // 16))
-    blocks = row_blocks(len(objs), size)
+    blocks = row_blocks(len(objs), min(_BATCH, -(-len(objs) // 16)))
     errors = reduce_blocks(
-        batch, blocks, lambda a, b: a | b, n_jobs=n_jobs, verbose=verbose, desc="hashing"
+        block_stats, blocks, lambda a, b: a | b, n_jobs=n_jobs, verbose=verbose, desc="hashing"
     )
     return out, errors
 

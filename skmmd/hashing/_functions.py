@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy import sparse
 
 from skmmd._validation import Integral, Interval, Real, StrOptions, validate_params
-from skmmd.hashing._digest import N_INDEX, N_SENSITIVE
-from skmmd.hashing._features import FeatureSet, extract, warn_of_errors
+from skmmd.hashing._digest import N_INDEX, N_SENSITIVE, digest_of_sums
+from skmmd.hashing._features import FeatureSet, count_batch, extract, warn_of_errors
 from skmmd.hashing._inputs import N_BYTES, as_digests, as_objects, parse
 from skmmd.hashing._similarity import (
     METRICS,
@@ -77,8 +77,8 @@ def mmdt_hash(obj: Any, *, input: str = "content") -> str:
     """
     if input not in INPUTS:
         raise ValueError(f"input must be one of {INPUTS}, got {input!r}.")
-    digest, _ = extract([obj], input, _BYTES)
-    return _format(digest[0])
+    counts, _ = count_batch([obj], range(1), input, _BYTES)
+    return _format(digest_of_sums(counts.sums)[0])
 
 
 def _format(digest: ByteArray) -> str:

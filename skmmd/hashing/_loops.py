@@ -7,6 +7,8 @@ from skmmd._jit import loop
 # Rows of a picture that are resampled together, one to a lane; a constant, so that the compiler
 # unrolls loops over them.
 TILE = 64
+# Rows whose column passes are done before they are summed into pixels.
+GROUP = 256
 # So many taps are multiplied in one statement; tables of taps are padded to a multiple.
 UNROLL = 8
 N_PLACES = 1024  # of hashed pairs of bytes; the shift below says the same
@@ -187,13 +189,13 @@ def _resample_rows(across, first, count, height, sums, weights, picture):
 
 @loop
 def _scratch():
-    # A tile of the widest picture, its rows after the column passes, and weights. The rows are
-    # more than a tile has, since those without weight are read, too.
+    # A tile of the widest picture, the rows of a group after the column passes, and weights. The
+    # rows are more than a group has, since those without weight are read, too.
     return (
         np.empty((256, TILE), np.int32),
-        np.zeros((TILE + UNROLL, 16), np.uint8),
-        np.zeros((TILE + UNROLL, 64), np.uint8),
-        np.empty(TILE + PAD, np.int32),
+        np.zeros((GROUP + UNROLL, 16), np.uint8),
+        np.zeros((GROUP + UNROLL, 64), np.uint8),
+        np.empty(GROUP + PAD, np.int32),
     )
 
 
@@ -201,20 +203,23 @@ def _scratch():
 def _add_rows(rows, first, height, table16, table64, sums16, sums64, acc16, acc64, scratch):
     tile, across16, across64, weights = scratch
     n_rows, width = rows.shape
-    for top in range(0, n_rows, TILE):
-        count = min(TILE, n_rows - top)
-        for j in range(width):
-            for lane in range(count):
-                tile[j, lane] = rows[top + lane, j]
-        _resample_columns(tile, count, table16[0], table16[1], across16)
-        _resample_rows(across16, first + top, count, height, sums16, weights, acc16)
-        if width == 64:
-            for lane in range(count):
-                for j in range(64):
-                    across64[lane, j] = rows[top + lane, j]
-        else:
-            _resample_columns(tile, count, table64[0], table64[1], across64)
-        _resample_rows(across64, first + top, count, height, sums64, weights, acc64)
+    for group in range(0, n_rows, GROUP):
+        n_grouped = min(GROUP, n_rows - group)
+        for top in range(0, n_grouped, TILE):
+            count = min(TILE, n_grouped - top)
+            for j in range(width):
+                for lane in range(count):
+                    tile[j, lane] = rows[group + top + lane, j]
+            _resample_columns(tile, count, table16[0], table16[1], across16[top:])
+            if width == 64:
+                for lane in range(count):
+                    for j in range(64):
+                        across64[top + lane, j] = rows[group + top + lane, j]
+            else:
+                _resample_columns(tile, count, table64[0], table64[1], across64[top:])
+        start = first + group
+        _resample_rows(across16, start, n_grouped, height, sums16, weights, acc16)
+        _resample_rows(across64, start, n_grouped, height, sums64, weights, acc64)
 
 
 @loop

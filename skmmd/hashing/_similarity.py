@@ -92,17 +92,21 @@ def similarity_matrix(
     if not out.size:
         return out
     lanes = np.ascontiguousarray(columns.T)
-    # The table holds each similarity that there can be, where these are few.
-    table = None
-    if metric != "mmdt":
-        table = to_similarity(np.arange(_LARGEST[metric] + 1), metric).astype(dtype)
+    # Where there are few similarities, they are looked up.
+    few = metric != "mmdt"
+    table = to_similarity(np.arange(_LARGEST[metric] + 1 if few else 1), metric).astype(dtype)
 
     def block_stats(block: slice) -> None:
         distances = np.empty((block.stop - block.start, len(columns)), np.int32)
         distance_matrix(METRICS[metric], rows[block], lanes, distances)
-        out[block] = to_similarity(distances, metric) if table is None else table[distances]
+        if few:
+            np.take(table, distances, out=out[block], mode="clip")  # unlike "raise", in place
+        else:
+            values = np.sqrt(distances, dtype=np.float64)
+            values /= 1020.0
+            np.subtract(1.0, values, out=out[block], casting="same_kind")
 
-    size = max(1, min(_ROWS, (1 << 18) // len(columns)))
+    size = max(1, min(_ROWS, (1 << 17) // len(columns)))
     reduce_blocks(block_stats, row_blocks(len(rows), size), lambda a, b: None, n_jobs=n_jobs)
     return out
 
