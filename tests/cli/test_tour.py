@@ -10,9 +10,10 @@ import pytest
 from matplotlib.image import imread
 from sklearn.datasets import load_digits
 
-from skmmd import two_sample
+from skmmd import hashing, two_sample
 from skmmd._cli import main
-from skmmd._cli._tour import PARTS, Finding, Part, save_figures, write_page
+from skmmd._cli._tour import PARTS, Finding, Part, _installed, save_figures, write_page
+from skmmd._cli._tour import _hashing as hashing_part
 from skmmd._cli._tour import _two_sample as part
 
 
@@ -59,11 +60,11 @@ def test_the_last_line_says_where_the_page_is(tour):
 def test_every_estimator_is_part_of_the_tour(tour):
     """Each public class and function of each area is called on the page, or its result shown."""
     calls = "".join(tour[3].text)
-    for name in two_sample.__all__:
+    for name in two_sample.__all__ + hashing.__all__:
         if name in ("DriftUpdate", "FeatureScores", "MMDTestResult"):  # what the others return
             continue
         assert f"{name}(" in calls, name
-    assert {p.name for p in PARTS} == {"two_sample"}
+    assert {p.name for p in PARTS} == {"two_sample", "hashing"}
 
 
 def test_the_page_needs_nothing_else(tour):
@@ -108,8 +109,9 @@ def test_the_images_are_the_files(tour):
 
 def test_table_and_page_tell_the_same(tour):
     _, lines, _, page = tour
-    header = next(number for number, line in enumerate(lines) if line.startswith("what"))
-    rows = lines[header + 1 : lines.index("", header)]
+    headers = [number for number, line in enumerate(lines) if line.startswith("what")]
+    assert len(headers) == len(PARTS)
+    rows = [row for header in headers for row in lines[header + 1 : lines.index("", header)]]
     sections = [a["id"] for tag, a in page.tags if tag == "section"]
     links = [a["href"] for tag, a in page.tags if tag == "a"]
     assert links == [f"#{name}" for name in sections]
@@ -128,7 +130,16 @@ def outcomes(*findings):
 
 @pytest.mark.parametrize(
     "finding",
-    [part._few_flowers, part._iris_choice, part._wine_classes, part._two_halves, part._kernels],
+    [
+        part._few_flowers,
+        part._iris_choice,
+        part._wine_classes,
+        part._two_halves,
+        part._kernels,
+        hashing_part._one_file,
+        hashing_part._clusters,
+        hashing_part._rejection,
+    ],
 )
 def test_findings_are_the_same_each_time(finding):
     assert outcomes(finding(True)) == outcomes(finding(True))
@@ -182,3 +193,83 @@ def test_special_characters_stay_text(tmp_path):
     text = "".join(page.text)
     for words in ("a < b & c", "<script>", '"data"', "f(x) > 1", "<b>", "</section>", "1<2"):
         assert words in text
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Folders of files in place of the installed ones."""
+    _installed.installed_files.cache_clear()
+    monkeypatch.setattr(_installed, "_folders", lambda: [tmp_path])
+    yield tmp_path
+    _installed.installed_files.cache_clear()
+
+
+def write_kind(folder, suffix, contents):
+    for number, content in enumerate(contents):
+        (folder / f"file{number}.v1{suffix}").write_bytes(content)
+
+
+def test_installed_files_are_chosen_by_kind_and_size(folders):
+    rng = np.random.default_rng(0)
+    write_kind(folders, ".many", [rng.bytes(5000) for _ in range(30)])
+    write_kind(folders, ".few", [rng.bytes(5000) for _ in range(5)])
+    write_kind(folders, ".same", [bytes(5000)] * 30)
+    write_kind(folders, ".small", [rng.bytes(4095) for _ in range(30)])
+    write_kind(folders, ".large", [rng.bytes(2**17 + 1) for _ in range(30)])
+    for number in range(30):
+        (folders / f"no suffix {number}").write_bytes(rng.bytes(5000))
+    (folders / "loop.many").symlink_to(folders / "loop.many")
+    found = _installed.installed_files(25)
+    assert set(found.kinds) == {".many"}
+    assert len(found.names) == len(set(found.contents)) == 25
+    assert set(found.names) <= {f"file{number}.many" for number in range(30)}
+
+
+def test_unreadable_files_are_passed_over(folders, monkeypatch):
+    rng = np.random.default_rng(0)
+    write_kind(folders, ".any", [rng.bytes(5000) for _ in range(30)])
+    read = _installed.Path.read_bytes
+
+    def refuse(path):
+        if "file1" in path.name:
+            raise PermissionError(path)
+        return read(path)
+
+    monkeypatch.setattr(_installed.Path, "read_bytes", refuse)
+    found = _installed.installed_files(25)
+    # Of 30 names 11 begin so; 19 files are too few for a kind.
+    assert found.names == []
+    monkeypatch.setattr(_installed.Path, "read_bytes", read)
+    _installed.installed_files.cache_clear()
+    assert len(_installed.installed_files(25).names) == 25
+
+
+def test_the_standard_library_may_be_an_archive(monkeypatch, tmp_path):
+    monkeypatch.setattr(_installed.sysconfig, "get_path", lambda name: str(tmp_path / "python.zip"))
+    folders = _installed._folders()
+    assert {folder.name for folder in folders} == set(_installed._PACKAGES)
+
+
+def test_without_files_there_are_findings_on_numbers(folders):
+    findings = list(hashing_part.PART.findings(True))
+    assert [finding.title for finding in findings] == ["Rows of numbers"]
+
+
+def test_edits_make_copies_that_differ():
+    rng = np.random.default_rng(0)
+    content = b"the quick brown fox; " * 500
+    sizes = {name: len(edit(content, rng)) for name, edit in hashing_part._EDITS.items()}
+    n = len(content)
+    assert sizes == {
+        "1 % of bytes changed": n,
+        "every e made an E": n,
+        "16 bytes inserted": n + 16,
+        "1 % appended": n + n // 100,
+        "10 % appended": n + n // 10,
+        "last 10 % cut off": n - n // 10,
+        "8 pieces shuffled": n,
+    }
+    changed = np.frombuffer(hashing_part._EDITS["1 % of bytes changed"](content, rng), np.uint8)
+    assert (changed != np.frombuffer(content, np.uint8)).sum() == n // 100
+    shuffled = hashing_part._EDITS["8 pieces shuffled"](content, rng)
+    assert sorted(shuffled) == sorted(content)

@@ -1,6 +1,6 @@
 """The tour: what the estimators find on real data, as a table and one page.
 
-data sets of scikit-learn -> part -> findings     (one module for each area: _two_sample, ...)
+data sets of scikit-learn, installed files -> part -> findings  (a module for each area, _installed)
 findings -> lines of a table                      (_tour_command)
 findings -> figures and one page                  (_page)
 
@@ -8,9 +8,10 @@ A part is listed in ``PARTS``; ``_findings`` says what it yields.
 """
 
 from skmmd._cli._tour._findings import Finding, Part
+from skmmd._cli._tour._hashing import PART as HASHING
 from skmmd._cli._tour._page import save_figures, write_page
 from skmmd._cli._tour._two_sample import PART as TWO_SAMPLE
 
 __all__ = ["PARTS", "Finding", "Part", "save_figures", "write_page"]
 
-PARTS: tuple[Part, ...] = (TWO_SAMPLE,)
+PARTS: tuple[Part, ...] = (TWO_SAMPLE, HASHING)

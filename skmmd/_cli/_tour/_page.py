@@ -98,8 +98,9 @@ def write_page(
 <main>
 <h1>skmmd tour</h1>
 <p class="soft">What the estimators of skmmd {escape(version)} find on the data sets that ship with
-scikit-learn. Times are those of the calls named, on this machine; in the first run after an
-installation they include the compilation of loops.</p>
+scikit-learn, and on files that came with Python and its packages. Times are those of the calls
+named, on this machine; in the first run after an installation they include the compilation of
+loops.</p>
 {body}
 </main>
 </body>
@@ -131,10 +132,11 @@ def _part(part: Part, findings: Sequence[Finding], images: dict[str, bytes]) -> 
 
 def _section(anchor: str, finding: Finding, images: dict[str, bytes]) -> str:
     figures = "".join(_figure(figure, images[figure.name]) for figure in finding.figures)
+    shape = " (rows x columns)" if " x " in finding.data else ""
     return f"""<section id="{anchor}">
 <h3>{escape(finding.title)}</h3>
 <p>{escape(finding.question)}</p>
-<p class="soft">{escape(finding.data)} (rows x columns) · <code>{escape(finding.call)}</code>
+<p class="soft">{escape(finding.data)}{shape} · <code>{escape(finding.call)}</code>
 · {finding.seconds:.2f} s</p>
 <p class="outcome">{escape(finding.outcome)}</p>
 <p>{escape(finding.reading)}</p>
