@@ -559,7 +559,7 @@ def byte_counts(content):
 def bigram_counts(content):
     """Count neighbouring pairs: bits 6 to 15 of the pair times 40503 are its place."""
     counts = [0] * 1024
-    for first, second in zip(content, content[1:], strict=False):
+    for first, second in itertools.pairwise(content):
         counts[((256 * first + second) * 40503 % 2**16) // 2**6] += 1
     return counts
 
