@@ -30,7 +30,9 @@ each_metric = pytest.mark.parametrize("metric", METRICS)
 
 # Ends and middles of the range, where bytes wrap and 16 bits would overflow; and any byte.
 BYTES = st.one_of(st.sampled_from([0, 1, 2, 127, 128, 129, 254, 255]), st.integers(0, 255))
-DIGEST = st.lists(BYTES, min_size=20, max_size=20)
+# Three digests, so that distances are tied, and any.
+TIED = st.sampled_from([[0] * 20, [0] * 19 + [1], [0] * 18 + [1, 0]])
+DIGEST = st.one_of(TIED, st.lists(BYTES, min_size=20, max_size=20))
 
 
 def as_array(digests):
@@ -270,9 +272,24 @@ def test_nearest_beyond_one_tile_of_lanes(metric, rng):
 
 
 INDEX_BYTES = st.sampled_from([0, 1, 2, 3, 253, 254, 255])
-BUCKETED = st.tuples(
-    st.lists(INDEX_BYTES, min_size=4, max_size=4), st.lists(BYTES, min_size=16, max_size=16)
-).map(lambda parts: parts[0] + parts[1])
+BUCKETED = st.tuples(st.lists(INDEX_BYTES, min_size=4, max_size=4), DIGEST).map(
+    lambda parts: parts[0] + parts[1][4:]
+)
+
+
+def test_ties_go_to_the_smaller_place_whatever_comes_first():
+    """The order of the buckets is another than that of the places."""
+    digests = [[9 - place, 0, 0, 0] + [7] * 16 for place in range(10)]
+    keys, ordered, order = sorted_by_index(digests)
+    assert order.tolist() == list(range(9, -1, -1))
+    distances, places = np.full((1, 3), NONE), np.full((1, 3), NONE)
+    query, counts = as_array([digests[5]]), np.zeros(1, np.int64)
+    nearest_in_buckets(0, query, keys, ordered, order, 9, distances, places, counts)
+    assert places.tolist() == [[0, 1, 2]]
+    distances[:], places[:] = NONE, NONE
+    for first in (6, 3, 0):
+        nearest(0, query[:, 4:].copy(), lanes(digests[:3]), first, distances, places)
+    assert places.tolist() == [[0, 1, 2]]
 
 
 def sorted_by_index(digests):
