@@ -6,7 +6,6 @@ each section measures and what its figures mean.
 
 import argparse
 import functools
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,17 +17,20 @@ from scipy.spatial.distance import pdist
 
 import skmmd.two_sample
 from benchmarks._harness import (
-    CPU_CLOCK,
     LocalRunner,
+    Option,
     Peers,
     Report,
+    Settings,
     alternate,
     limited_threads,
     open_peers,
+    peers_option,
     progress,
     resident_mebibytes,
     run_code,
     run_in_child,
+    run_sections,
     timed,
 )
 from skmmd.datasets import (
@@ -47,7 +49,6 @@ N_FEATURES = 10
 ALPHA = 0.05
 
 Sample = np.ndarray
-Settings = argparse.Namespace
 
 
 def median_gamma(X: Sample, Y: Sample) -> float:
@@ -405,7 +406,7 @@ SAME_KERNEL = {
 }
 
 
-def compare_with_peers(
+def compare_withpeers_option(
     report: Report, label: str, same_kernel: str, found: Mapping[str, np.ndarray], peers: Peers
 ) -> None:
     """Say how far we are ahead of each peer, on the repetitions that both have done.
@@ -482,7 +483,7 @@ def power(settings: Settings, report: Report) -> None:
                 rate = found["skmmd default"].mean()
                 report.verdict(f"power of the default, {label}", rate, WANTED_POWER[label])
             if not label.startswith("null"):
-                compare_with_peers(report, label, "skmmd median", found, peers)
+                compare_withpeers_option(report, label, "skmmd median", found, peers)
 
 
 # --------------------------------------------------------------------------------------
@@ -560,7 +561,7 @@ def large(settings: Settings, report: Report) -> None:
                     ],
                 )
                 if not null:
-                    compare_with_peers(
+                    compare_withpeers_option(
                         report, f"shift n={n}", "skmmd nystroem, median", found, peers
                     )
 
@@ -868,16 +869,6 @@ def level(settings: Settings, report: Report) -> None:
 # command line
 
 
-@dataclass(frozen=True)
-class Option:
-    """A setting of a section: its value, and its value in a smoke run."""
-
-    value: Any
-    tiny: Any
-    help: str
-    parse: Callable[[str], Any] = int
-
-
 def _pair(text: str) -> tuple[int, int]:
     n, count = text.split(":")
     return int(n), int(count)
@@ -893,10 +884,6 @@ def _data(text: str) -> tuple[str, int]:
     if name not in DATA:
         raise argparse.ArgumentTypeError(f"there are {sorted(DATA)}, got {name!r}")
     return name, int(n)
-
-
-def _peers(*names: str, tiny: tuple[str, ...] = ()) -> Option:
-    return Option(names, tiny, f"peers to run beside ours; here: {', '.join(names)}", str)
 
 
 _THREADS = Option((1, 2), (1,), "numbers of threads")
@@ -918,7 +905,7 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
             "max_seconds": Option(
                 60.0, 0.05, "a run expected to take longer is timed on fewer permutations", float
             ),
-            "peers": _peers(
+            "peers": peers_option(
                 "numpy loop",
                 "hyppo",
                 "alibi-detect",
@@ -953,7 +940,7 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
                 900.0, 5.0, "seconds after which a method does no more repetitions", float
             ),
             "jobs": _JOBS,
-            "peers": _peers("ctt g=3", "ctt g=4", tiny=("ctt g=3",)),
+            "peers": peers_option("ctt g=3", "ctt g=4", tiny=("ctt g=3",)),
         },
     ),
     "growth": (
@@ -998,7 +985,7 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
             "level_repetitions": Option(400, 2, "data sets without a difference"),
             "budget": _BUDGET,
             "jobs": _JOBS,
-            "peers": _peers(
+            "peers": peers_option(
                 "hyppo",
                 "hyppo chi2",
                 "alibi-detect",
@@ -1029,73 +1016,11 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench_two_sample", description=__doc__.split("\n")[0]
-    )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--tiny", action="store_true", help="sizes of a smoke run")
-    common.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="CPU seconds in place of wall-clock time, one thread: for a machine that is not quiet",
-    )
-    common.add_argument("--seed", type=int, default=0, help="of data and tests (default: 0)")
-    common.add_argument("--json", metavar="FILE", help="write all figures there too")
-    common.add_argument(
-        "--peer-python",
-        metavar="PATH",
-        action="append",
-        default=[],
-        help="another interpreter in which to look for peers that this one lacks; repeatable",
-    )
-    commands = parser.add_subparsers(dest="section", required=True, metavar="SECTION")
-    for name, (function, options) in SECTIONS.items():
-        command = commands.add_parser(name, parents=[common], help=function.__doc__)
-        for key, option in options.items():
-            many = isinstance(option.value, tuple)
-            command.add_argument(
-                "--" + key.replace("_", "-"),
-                type=option.parse,
-                nargs="*" if many else None,
-                default=None,
-                help=option.help,
-            )
-    commands.add_parser("all", parents=[common], help="every section with its defaults")
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None) -> Report:
     """Run sections as the command line says."""
-    given = build_parser().parse_args(arguments)
-    if given.cpu_time:
-        os.environ[CPU_CLOCK] = "1"
-    try:
-        return _run_sections(given)
-    finally:
-        os.environ.pop(CPU_CLOCK, None)
-
-
-def _run_sections(given: Settings) -> Report:
-    report = Report()
-    for name in SECTIONS if given.section == "all" else [given.section]:
-        function, options = SECTIONS[name]
-        settings = argparse.Namespace(**vars(given))
-        for key, option in options.items():
-            if getattr(given, key, None) is None:
-                setattr(settings, key, option.tiny if given.tiny else option.value)
-        settings.turn = 0.05 if given.tiny else 0.5
-        if given.cpu_time and "threads" in options:
-            settings.threads = (1,)
-        report.section(name, (function.__doc__ or "").strip())
-        if given.cpu_time:
-            report.remark("seconds are CPU seconds, of one thread")
-        start = time.perf_counter()
-        function(settings, report)
-        progress(f"{name} took {time.perf_counter() - start:.0f} s")
-        if given.json:
-            report.save(given.json)
-    return report
+    return run_sections(
+        "python -m benchmarks.bench_two_sample", __doc__.split("\n")[0], SECTIONS, arguments
+    )
 
 
 if __name__ == "__main__":

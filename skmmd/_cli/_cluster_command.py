@@ -121,4 +121,5 @@ def _print_clusters(arguments: argparse.Namespace, clusters: list[list[str]]) ->
         for number, names in enumerate(shown, 1):
             lines = [f"cluster {number}: {len(names)} files", *(f"  {one_line(n)}" for n in names)]
             write("\n".join([*lines, ""]))
-        write(f"{len(shown)} clusters; {alone} files resemble no other")
+        rest = "" if arguments.kmeans else f"; {alone} files resemble no other"
+        write(f"{len(shown)} clusters{rest}")

@@ -18,8 +18,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "tour",
         help="run every estimator on real data; prints a table, writes figures and a page",
-        description="Run every estimator on the data sets that ship with scikit-learn, print what "
-        "came out, and write the figures and one HTML page that holds them all.",
+        description="Run every estimator on the data sets that ship with scikit-learn, and on "
+        "files of installed packages, print what came out, and write the figures and one HTML "
+        "page that holds them all.",
     )
     parser.add_argument(
         "--output",
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     images: dict[str, dict[str, bytes]] = {}
     for part in PARTS:
         print(f"{part.title} (skmmd.{part.name})\n")
-        print(_LINE.format("what", "data (rows x columns)", "result", "time"))
+        print(_LINE.format("what", "data", "result", "time"))
         shown.append((part, []))
         images[part.name] = {}
         for finding in part.findings(arguments.quick):

@@ -86,7 +86,8 @@ def neighbors(
         )
         return [Neighbors(distances, places, n_candidates)]
 
-    blocks = row_blocks(len(queries), _QUERIES)
+    # An empty block stands for no queries.
+    blocks = row_blocks(len(queries), _QUERIES) or [slice(0, 0)]
     parts = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=n_jobs)
     return Neighbors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -124,6 +125,6 @@ def neighbors_within(
         pairs[:, 0] += block.start
         return [pairs]
 
-    blocks = row_blocks(len(queries), _QUERIES)
+    blocks = row_blocks(len(queries), _QUERIES) or [slice(0, 0)]
     pairs = np.concatenate(reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=n_jobs))
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

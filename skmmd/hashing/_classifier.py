@@ -60,7 +60,7 @@ class MMDTClassifier(ClassifierMixin, DigestInput):
         After a fit on rows of numbers: the values that became the bytes 0 and 255.
     n_features_in_ : int
         Number of columns, after a fit on rows of numbers.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had string names.
 
     See Also
@@ -83,7 +83,7 @@ class MMDTClassifier(ClassifierMixin, DigestInput):
         "threshold": [Interval(Real, 0, 1, closed="both")],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "tolerance": [Interval(Integral, 0, 255, closed="both")],
-        "reject_label": [Real, str, None],
+        "reject_label": [Real, str, "boolean", None],
         "metric": [StrOptions(set(METRICS))],
         "n_jobs": [Integral, None],
     }
@@ -137,7 +137,9 @@ class MMDTClassifier(ClassifierMixin, DigestInput):
                 "MMDTClassifier requires y to be passed, but the target y is None: pass a label "
                 "for each input."
             )
-        digests = self._digests(X, reset=True)
+        digests = self._digests(X, reset=True).copy()  # the caller's array stays the caller's
+        if not len(digests):
+            raise ValueError("MMDTClassifier needs at least one input, got none.")
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_consistent_length(digests, labels)
@@ -152,8 +154,10 @@ class MMDTClassifier(ClassifierMixin, DigestInput):
         """Return the classes, and behind them the label of rejected inputs."""
         if self.reject_label is None:
             return self.classes_
-        text = self.classes_.dtype.kind in "US"
-        if self.classes_.dtype.kind != "O" and text != isinstance(self.reject_label, str):
+        families = {"U": "text", "S": "text", "b": "truth", "O": "any"}
+        family = families.get(self.classes_.dtype.kind, "number")
+        own = families.get(np.asarray(self.reject_label).dtype.kind, "number")
+        if family not in ("any", own):
             raise ValueError(
                 f"reject_label={self.reject_label!r} cannot stand beside labels such as "
                 f"{self.classes_[0]!r}; use one of their type."

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skmmd._validation import Estimator, StrOptions, validate_data
 from skmmd.hashing._features import FeatureSet, extract
 from skmmd.hashing._inputs import N_BYTES, as_digests, hash_strings, parse, raw_objects
-from skmmd.hashing._signals import Signals, value_range
+from skmmd.hashing._signals import Signals, row_dtype, value_range
 from skmmd.hashing._sources import INPUTS
 
 __all__ = ["INPUT_OPTIONS", "DigestInput"]
@@ -28,6 +28,8 @@ class DigestInput(Estimator):
     def _digests(self, X: Any, *, reset: bool) -> ByteArray:
         """Return the digests that `X` holds, or those of what it holds."""
         objects = raw_objects(X)
+        if self.input == "digest" and not all(isinstance(obj, str) for obj in objects or ()):
+            objects = None  # rows of bytes
         if objects is None:
             return self._digests_of_rows(X, reset=reset)
         if reset:
@@ -43,7 +45,7 @@ class DigestInput(Estimator):
             if reset:
                 self._forget_columns()
             return as_digests(X)[0]
-        rows = validate_data(self, X, dtype=[np.float64, np.uint8], order="C", reset=reset)
+        rows = validate_data(self, X, dtype=row_dtype(X), order="C", reset=reset)
         if reset:
             self.scale_ = value_range(rows)
         scale = (0.0, 255.0) if rows.dtype == np.uint8 else self.scale_
@@ -62,10 +64,4 @@ class DigestInput(Estimator):
 
 
 def _are_digests(X: Any) -> bool:
-    values = X if hasattr(X, "dtype") else np.asarray(X) if hasattr(X, "__array__") else None
-    return (
-        values is not None
-        and values.ndim == 2
-        and values.shape[1] == N_BYTES
-        and (values.dtype == np.uint8)
-    )
+    return row_dtype(X) == np.uint8 and np.shape(X)[1:] == (N_BYTES,)

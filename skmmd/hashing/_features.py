@@ -41,17 +41,17 @@ def _all(counts: Counts) -> NDArray[Any]:
 
 
 def _sums(counts: Counts) -> NDArray[Any]:
-    return counts.sums[:, N_INDEX:].astype(np.float32)
+    return counts.sums[:, N_INDEX:]
 
 
 def _circular(counts: Counts) -> NDArray[Any]:
     angles = _sensitive(counts) * (2.0 * np.pi / 256.0)
-    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def _root_of_share(counts: NDArray[np.int64]) -> NDArray[Any]:
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.sqrt(counts / total).astype(np.float32)
+    return np.sqrt(counts / total)
 
 
 def _histogram(counts: Counts) -> NDArray[Any]:
@@ -113,7 +113,9 @@ class FeatureSet:
             raise ValueError(f"features={features!r}: 'all' holds 'index' and 'sensitive' already.")
         whole = all(name in _DIGEST_FEATURES for name in chosen)
         self.dtype = np.dtype(dtype if dtype is not None else np.uint8 if whole else np.float32)
-        if self.dtype.kind not in "fiu" or (self.dtype.kind in "iu" and not whole):
+        if self.dtype.kind not in "fiu" or not np.can_cast(
+            np.uint8 if whole else np.float32, self.dtype
+        ):
             raise ValueError(
                 f"dtype={self.dtype} cannot hold features={features!r}; use np.float32 or "
                 "np.float64."

@@ -365,7 +365,7 @@ def mmdt_std(hash_or_digest: str | ArrayLike) -> float | NDArray[np.float64]:
     float, or ndarray of shape (n_digests,)
         The sample standard deviation of the sensitive bytes 2 to 13, without the largest and the
         smallest of them. Below 10 the hash tells too little to be compared: such are those of
-        short, constant, compressed and encrypted files.
+        short and constant files, and of compressed and encrypted ones from about 100 KB on.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from skmmd.hashing._buckets import Store, make_store, neighbors, neighbors_withi
 from skmmd.hashing._digest_input import INPUT_OPTIONS, DigestInput
 from skmmd.hashing._inputs import N_BYTES
 from skmmd.hashing._persistence import decode_names, encode_names, read_arrays, write_arrays
-from skmmd.hashing._similarity import METRICS, NONE, largest_within, to_distance
+from skmmd.hashing._similarity import METRICS, NONE, Pairs, largest_within, to_distance
 
 __all__ = ["MMDTIndex"]
 
@@ -66,7 +66,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         After a fit on rows of numbers: the values that became the bytes 0 and 255.
     n_features_in_ : int
         Number of columns, after a fit on rows of numbers.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had string names.
 
     See Also
@@ -140,9 +140,11 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         OSError, TypeError
             If an input cannot be read.
         """
-        digests = self._digests(X, reset=True)
+        digests = self._digests(X, reset=True).copy()  # the caller's array stays the caller's
         if not len(digests):
             raise ValueError("MMDTIndex needs at least one digest, got none.")
+        if isinstance(names, str):
+            raise ValueError("names must hold a name for each digest, got a single string.")
         labels = None if names is None else [str(name) for name in names]
         if labels is not None and len(labels) != len(digests):
             raise ValueError(f"{len(labels)} names were passed for {len(digests)} digests.")
@@ -237,7 +239,12 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         ValueError
             If the radius is not in [0, 1].
         """
-        graph = self._radius_graph(X, radius)
+        check_is_fitted(self)
+        queries = self.digests_ if X is None else self._digests(X, reset=False)
+        pairs = self._pairs_within(queries, self.radius if radius is None else radius)
+        if X is None:
+            pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        graph = self._graph(len(queries), *pairs.T)
         distances = np.empty(graph.shape[0], dtype=object)
         places = np.empty(graph.shape[0], dtype=object)
         for row, (start, stop) in enumerate(zip(graph.indptr, graph.indptr[1:], strict=False)):
@@ -246,20 +253,14 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
             places[row] = graph.indices[start:stop][order].astype(np.int64)
         return (distances, places) if return_distance else places
 
-    def _radius_graph(self, X: Any, radius: float | None) -> sparse.csr_array:
-        check_is_fitted(self)
-        radius = self.radius if radius is None else radius
+    def _pairs_within(self, queries: NDArray[np.uint8], radius: float | None) -> Pairs:
         radius = _RADIUS if radius is None else radius
         if not 0.0 <= radius <= 1.0:
             raise ValueError(f"radius must be between 0 and 1, got {radius!r}.")
-        queries = self.digests_ if X is None else self._digests(X, reset=False)
         limit = largest_within(radius, self.metric)
-        pairs = neighbors_within(
+        return neighbors_within(
             self._store, queries, limit, self.tolerance, self.metric, self.n_jobs
         )
-        if X is None:
-            pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-        return self._graph(len(queries), *pairs.T)
 
     def _graph(
         self, n_queries: int, rows: NDArray[Any], places: NDArray[Any], distances: NDArray[Any]
@@ -289,9 +290,32 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
             If it is not fitted.
         """
         check_is_fitted(self)
+        return self._neighbor_graph(self._digests(X, reset=False))
+
+    def fit_transform(
+        self, X: Any, y: Any = None, *, names: Iterable[str] | None = None
+    ) -> sparse.csr_array:
+        """Store digests, and return the graph of their neighbours.
+
+        Parameters
+        ----------
+        X : iterable of objects, or array-like of shape (n_samples, n_features)
+            As in `fit`; read once.
+        y : None
+            Ignored.
+        names : iterable of str, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape (n_samples, n_samples)
+            As of `transform`.
+        """
+        return self.fit(X, y, names=names)._neighbor_graph(self.digests_)
+
+    def _neighbor_graph(self, queries: NDArray[np.uint8]) -> sparse.csr_array:
         if self.radius is not None:
-            return self._radius_graph(X, self.radius)
-        queries = self._digests(X, reset=False)
+            return self._graph(len(queries), *self._pairs_within(queries, self.radius).T)
         found = self._search(queries, self.n_neighbors)
         rows, columns = np.nonzero(found.places != NONE)
         return self._graph(
@@ -361,7 +385,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         """
         try:
             return _from_arrays(cls, read_arrays(path))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"{os.fspath(path)} is no index that MMDTIndex.save has written, or it is damaged "
                 f"({error})."

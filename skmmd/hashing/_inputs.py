@@ -1,11 +1,12 @@
 """What a caller passed: objects to be hashed, rows of numbers, or digests."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from skmmd.hashing._digest import N_INDEX, N_SENSITIVE
 from skmmd.hashing._sources import is_raw
@@ -33,11 +34,17 @@ def raw_objects(X: Any) -> list[Any] | None:
             f"One {type(X).__name__} was passed where several inputs are expected. Put it in a "
             "list: [obj]."
         )
-    if hasattr(X, "toarray"):
-        return None  # a sparse matrix: refused where arrays are checked
-    if hasattr(X, "__array__") and not isinstance(X, (list, tuple)):
+    if sparse.issparse(X):
+        return None  # refused where arrays are checked
+    column = X
+    if hasattr(X, "columns") and len(X.columns) == 1:
+        column = X[X.columns[0]]
+    if hasattr(column, "to_list"):
+        # Not by way of an array: in NumPy's text zeros at the end would be lost.
+        objects = column.to_list()
+    elif hasattr(X, "__array__") and not isinstance(X, (list, tuple)):
         values = np.asarray(X)
-        if values.ndim == 2 and values.shape[1] == 1 and values.dtype.kind in "OUS":
+        if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.ndim != 1 or values.dtype.kind not in "OUST":
             return None
@@ -59,15 +66,17 @@ def as_objects(objs: Any) -> list[Any]:
     TypeError
         If it is no collection of inputs.
     """
+    if isinstance(objs, Iterator) and not is_raw(objs):
+        objs = list(objs)
     objects = raw_objects(objs)
-    if objects is None:
-        if isinstance(objs, Iterable) and len(left := list(objs)) == 0:
-            return left
-        raise TypeError(
-            "A list of inputs is expected (bytes, text, paths or open files), got "
-            f"{type(objs).__name__}. Rows of numbers are hashed by MMDTVectorizer."
-        )
-    return objects
+    if objects is not None:
+        return objects
+    if hasattr(objs, "__len__") and np.ndim(objs) == 1 and len(objs) == 0:
+        return []
+    raise TypeError(
+        "A list of inputs is expected (bytes, text, paths or open files), got "
+        f"{type(objs).__name__}. Rows of numbers are hashed by MMDTVectorizer."
+    )
 
 
 def hash_strings(objects: list[Any]) -> bool:

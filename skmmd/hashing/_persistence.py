@@ -1,7 +1,10 @@
 """Named arrays in a file without pickle: written whole or not at all, read with suspicion."""
 
 import contextlib
+import errno
+import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +17,31 @@ __all__ = ["decode_names", "encode_names", "read_arrays", "write_arrays"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_CHECKSUM = "checksum"
+
+
+def _checksum(arrays: Arrays) -> NDArray[np.uint8]:
+    """Return the SHA-256 of names, types, shapes and contents."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name!r} {values.dtype.str} {np.shape(arrays[name])} ".encode())
+        digest.update(values.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
 
 def write_arrays(path: str | os.PathLike[str], arrays: Arrays) -> None:
     """Write an npz file; until all is written, a file that was there stays as it is."""
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", os.fspath(path))
+    target = target.resolve()  # a link goes on to lead to what is replaced
+    temporary = target.parent / f".{uuid.uuid4().hex}"
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays, **{_CHECKSUM: _checksum(arrays)})  # type: ignore[arg-type]
+        if target.exists():
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -37,15 +57,21 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     OSError
         If the file cannot be opened.
     ValueError
-        If it is no npz file, is damaged, or holds objects.
+        If it is no file of `write_arrays`, or damaged.
     """
     with open(path, "rb") as file:
         # Each damage raises something else: of zip, of the header, of its evaluation.
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            with np.load(file, allow_pickle=False) as members:
+                arrays = {name: members[name] for name in members.files}
         except Exception as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not all(isinstance(values, np.ndarray) for values in arrays.values()):
+        raise ValueError("it holds something else than arrays")
+    known = arrays.pop(_CHECKSUM, None)
+    if known is None or not np.array_equal(known, _checksum(arrays)):
+        raise ValueError("its checksum does not fit its contents")
+    return arrays
 
 
 def encode_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

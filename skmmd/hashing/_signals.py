@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from skmmd.hashing._digest import SMALLEST
 
-__all__ = ["Signals", "value_range"]
+__all__ = ["Signals", "row_dtype", "value_range"]
+
+
+def row_dtype(X: Any) -> type[np.generic]:
+    """Return the type in which rows are taken: bytes as they are, anything else as float64."""
+    values = X if hasattr(X, "dtype") else np.asarray(X) if hasattr(X, "__array__") else None
+    return np.uint8 if values is not None and values.dtype == np.uint8 else np.float64
 
 
 def value_range(X: NDArray[Any]) -> tuple[float, float]:
@@ -35,7 +41,7 @@ class Signals(Sequence[NDArray[np.uint8]]):
 
     def __init__(self, X: NDArray[Any], low: float, high: float) -> None:
         self._X = X
-        self._low, self._high = low, high
+        self._low, self._high = float(low), float(high)
         n_values = X.shape[1]
         self._stretch = np.arange(SMALLEST) * n_values // SMALLEST if n_values < SMALLEST else None
 

@@ -26,9 +26,14 @@ def is_bytes_like(obj: Any) -> bool:
     return view.ndim > 0 and view.format in ("B", "b", "c")
 
 
+def is_file(obj: Any) -> bool:
+    """Tell whether an object can be read; a frame may have a column of that name."""
+    return callable(getattr(obj, "read", None))
+
+
 def is_raw(obj: Any) -> bool:
     """Tell whether an object is one input: text, bytes, a path or an open file."""
-    return isinstance(obj, (str, os.PathLike)) or hasattr(obj, "read") or is_bytes_like(obj)
+    return isinstance(obj, (str, os.PathLike)) or is_file(obj) or is_bytes_like(obj)
 
 
 class Source:
@@ -138,7 +143,7 @@ def open_source(obj: Any, input: str) -> Source | _Content:
         return _open_path(obj)
     elif input == "content" and is_bytes_like(obj):
         return _Content(obj)
-    elif hasattr(obj, "read"):
+    elif is_file(obj):
         return _open_file(obj)
     wanted = {
         "content": "bytes, text (as UTF-8), a path-like object or a binary file object",

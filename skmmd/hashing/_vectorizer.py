@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from skmmd._validation import (
     Estimator,
     Integral,
+    Real,
     StrOptions,
     check_is_fitted,
     feature_names,
@@ -19,8 +20,8 @@ from skmmd._validation import (
 )
 from skmmd.hashing._features import FeatureSet, extract, warn_of_errors
 from skmmd.hashing._inputs import raw_objects
-from skmmd.hashing._signals import Signals, value_range
-from skmmd.hashing._sources import INPUTS
+from skmmd.hashing._signals import Signals, row_dtype, value_range
+from skmmd.hashing._sources import INPUTS, is_raw
 
 __all__ = ["MMDTVectorizer", "check_scaling"]
 
@@ -29,7 +30,8 @@ def check_scaling(scaling: str | tuple[float, float]) -> None:
     """Raise unless `scaling` is "fit" or a range."""
     if isinstance(scaling, str):
         return
-    if len(scaling) != 2 or not np.all(np.isfinite(scaling)) or scaling[0] > scaling[1]:
+    numbers = all(isinstance(value, Real) and np.isfinite(value) for value in scaling)
+    if len(scaling) != 2 or not numbers or scaling[0] > scaling[1]:
         raise ValueError(
             f"scaling must be 'fit' or a tuple (low, high) of finite numbers, got {scaling!r}."
         )
@@ -78,7 +80,7 @@ class MMDTVectorizer(TransformerMixin, Estimator):
         By row, why an input of the last call could not be read.
     n_features_in_ : int
         Number of columns, after a fit on rows of numbers.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had string names.
 
     See Also
@@ -190,7 +192,7 @@ class MMDTVectorizer(TransformerMixin, Estimator):
             The features.
         """
         # An iterator can be gone through only once.
-        return super().fit_transform(list(X) if isinstance(X, Iterator) else X, y)
+        return super().fit_transform(list(X) if isinstance(X, Iterator) and not is_raw(X) else X, y)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Compute the features.
@@ -242,12 +244,13 @@ class MMDTVectorizer(TransformerMixin, Estimator):
             )
         signals = Signals(rows, *scale)
         features = FeatureSet(self.features, self.dtype)
-        columns, _ = extract(signals, "content", features, n_jobs=self.n_jobs, verbose=self.verbose)
+        columns, self.errors_ = extract(
+            signals, "content", features, n_jobs=self.n_jobs, verbose=self.verbose
+        )
         return columns
 
     def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        # What is neither becomes the first type.
-        return validate_data(self, X, dtype=[np.float64, np.uint8], order="C", reset=reset)
+        return validate_data(self, X, dtype=row_dtype(X), order="C", reset=reset)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the columns: "sensitive0", "sensitive1", ...

@@ -337,6 +337,20 @@ def test_buckets(queries, digests, k, tolerance, data, metric):
     assert np.all(room[min(count, capacity) :] == -7)
 
 
+@pytest.mark.parametrize("tolerance", [0, 1, 2])
+def test_corners_of_the_index_bytes(tolerance):
+    """All combinations of the ends of the range: the first and the last key of each range."""
+    digests = [[*ends, *[0] * 16] for ends in itertools.product([0, 1, 254, 255], repeat=4)]
+    keys, ordered, order = sorted_by_index(digests)
+    for query in ([0, 0, 0, 0], [255, 254, 255, 255], [254, 1, 254, 255], [1, 255, 0, 254]):
+        queries, counts = as_array([query + [0] * 16]), np.zeros(1, np.int64)
+        expected, lists = expected_lists(queries, digests, 256, "mmdt", tolerance)
+        distances, places = np.full((1, 256), NONE), np.full((1, 256), NONE)
+        nearest_in_buckets(0, queries, keys, ordered, order, tolerance, distances, places, counts)
+        np.testing.assert_array_equal(np.stack([distances, places], axis=2), expected)
+        assert counts.tolist() == [len(lists[0])]
+
+
 def test_the_widest_tolerance(rng):
     digests = rng.integers(0, 256, (5, 20)).tolist()
     keys, ordered, order = sorted_by_index(digests)

@@ -188,6 +188,13 @@ def test_a_bare_string_is_no_list(bare, input):
         mmdt_digest(bare, input=input)
 
 
+def test_generators():
+    np.testing.assert_array_equal(mmdt_digest(c for c in [b"a", b"b"]), mmdt_digest([b"a", b"b"]))
+    assert mmdt_digest(iter([])).shape == (0, 20)
+    with pytest.raises(TypeError, match="list"):
+        mmdt_digest(number for number in [1, 2])
+
+
 @pytest.mark.parametrize("bare", [5, None, 1.5, Path("content.bin")], ids=repr)
 def test_what_is_no_collection(bare):
     with pytest.raises((TypeError, ValueError)):
