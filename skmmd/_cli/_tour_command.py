@@ -2,11 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skmmd import __version__
-from skmmd._cli._tour import PARTS, Finding, Part, save_figures, write_page
 from skmmd.inspection._axes import check_matplotlib
+
+if TYPE_CHECKING:
+    from skmmd._cli._tour import Finding, Part
 
 __all__ = ["add_parser", "run"]
 
@@ -35,6 +37,9 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run all parts; print the table as it grows, and at last where the page is."""
     check_matplotlib("skmmd tour")
+    # Here, so that the other commands do not wait for what the tour shows.
+    from skmmd._cli._tour import PARTS, save_figures, write_page
+
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[Part, list[Finding]]] = []

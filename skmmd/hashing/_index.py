@@ -385,7 +385,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         """
         try:
             return _from_arrays(cls, read_arrays(path))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{os.fspath(path)} is no index that MMDTIndex.save has written, or it is damaged "
                 f"({error})."
@@ -419,9 +419,9 @@ def _to_arrays(index: MMDTIndex) -> dict[str, NDArray[Any]]:
     if index.names_ is not None:
         arrays["names"], arrays["ends of names"] = encode_names(index.names_)
     if index.scale_ is not None:
-        arrays["scale"] = np.array(index.scale_)
+        arrays["scale"] = np.array(index.scale_, np.float64)
     if hasattr(index, "n_features_in_"):
-        arrays["n_features"] = np.array(index.n_features_in_)
+        arrays["n_features"] = np.array(index.n_features_in_, np.int64)
     if hasattr(index, "feature_names_in_"):
         names = encode_names(index.feature_names_in_.tolist())
         arrays["feature names"], arrays["ends of feature names"] = names
@@ -432,26 +432,48 @@ def _from_arrays(cls: type[MMDTIndex], arrays: Mapping[str, NDArray[Any]]) -> MM
     """Return the index that the arrays are of."""
     if str(arrays["format"]) != _FORMAT:
         raise ValueError(f"its format is {str(arrays['format'])!r}, not {_FORMAT!r}")
-    names = [name for name in cls._get_param_names() if f"parameter {name}" in arrays]
-    index = cls(**{name: arrays[f"parameter {name}"].item() for name in names})
-    for name in set(cls._get_param_names()) - set(names):
-        index.set_params(**{name: None})
+    given: dict[str, Any] = {}
+    for name in cls._get_param_names():
+        value = arrays.get(f"parameter {name}")  # None itself is not saved
+        given[name] = None if value is None else value.item()
+    index = cls(**given)
     index._validate_params()
-    digests = arrays["digests"]
-    if digests.dtype != np.uint8 or digests.ndim != 2 or digests.shape[1] != N_BYTES:
-        raise ValueError(f"its digests are {digests.dtype} of shape {digests.shape}")
+    digests = _checked(arrays["digests"], "digests", "u1", (-1, N_BYTES))
     if not len(digests):
         raise ValueError("it holds no digest")
-    index.names_ = None
-    if "names" in arrays:
-        index.names_ = decode_names(arrays["names"], arrays["ends of names"])
-        if len(index.names_) != len(digests):
-            raise ValueError(f"it has {len(index.names_)} names for {len(digests)} digests")
-    index.scale_ = tuple(arrays["scale"].tolist()) if "scale" in arrays else None
+    index.names_ = _names(arrays, "names", len(digests)) if "names" in arrays else None
+    index.scale_ = None
+    if "scale" in arrays:
+        low, high = _checked(arrays["scale"], "scale", "f8", (2,)).tolist()
+        if not -np.inf < low <= high < np.inf:
+            raise ValueError(f"its scale is no range: {low}, {high}")
+        index.scale_ = (low, high)
     if "n_features" in arrays:
-        index.n_features_in_ = int(arrays["n_features"])
+        index.n_features_in_ = int(_checked(arrays["n_features"], "n_features", "i8", ()))
+        if index.n_features_in_ < 1:
+            raise ValueError(f"it has {index.n_features_in_} features")
     if "feature names" in arrays:
-        found = decode_names(arrays["feature names"], arrays["ends of feature names"])
+        found = _names(arrays, "feature names", index.n_features_in_)
         index.feature_names_in_ = np.array(found, dtype=object)
-    index._store_digests(np.ascontiguousarray(digests))
+    index._store_digests(digests)
     return index
+
+
+def _checked(values: NDArray[Any], name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the values if they have the type and the shape, in which -1 is any length."""
+    fits = len(values.shape) == len(shape) and all(
+        wanted in (-1, found) for wanted, found in zip(shape, values.shape, strict=True)
+    )
+    if values.dtype != np.dtype(dtype) or not fits:
+        raise ValueError(f"its {name} are {values.dtype} of shape {values.shape}")
+    return np.ascontiguousarray(values) if shape else values
+
+
+def _names(arrays: Mapping[str, NDArray[Any]], name: str, n: int) -> list[str]:
+    """Return `n` names."""
+    content = _checked(arrays[name], name, "u1", (-1,))
+    ends = _checked(arrays[f"ends of {name}"], f"ends of {name}", "i8", (-1,))
+    names = decode_names(content, ends)
+    if len(names) != n:
+        raise ValueError(f"it has {len(names)} {name} for {n}")
+    return names

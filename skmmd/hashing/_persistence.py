@@ -33,8 +33,8 @@ def _checksum(arrays: Arrays) -> NDArray[np.uint8]:
 def write_arrays(path: str | os.PathLike[str], arrays: Arrays) -> None:
     """Write an npz file; until all is written, a file that was there stays as it is."""
     target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", os.fspath(path))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "Is a folder or a device, not a file", os.fspath(path))
     target = target.resolve()  # a link goes on to lead to what is replaced
     temporary = target.parent / f".{uuid.uuid4().hex}"
     try:

@@ -503,3 +503,22 @@ def test_loading_is_quick_and_closes_the_file(saved):
     for _ in range(20):
         MMDTIndex.load(path)
     assert time.perf_counter() - begin < 5.0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no devices here")
+def test_devices_are_not_replaced(saved):
+    index, _ = saved
+    with pytest.raises(OSError, match="device"):
+        index.save("/dev/null")
+    assert not os.path.isfile("/dev/null")
+
+
+def test_a_link_at_the_target_leads_to_the_new_file(saved, tmp_path):
+    index, path = saved
+    link = tmp_path / "link.npz"
+    link.symlink_to(path)
+    before = path.read_bytes()
+    MMDTIndex().fit(index.digests_[:2]).save(link)
+    assert link.is_symlink()
+    assert path.read_bytes() != before
+    assert len(MMDTIndex.load(path).digests_) == 2
