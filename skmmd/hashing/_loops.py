@@ -229,6 +229,7 @@ def add_rows(rows, first, height, table16, table64, sums16, sums64, acc16, acc64
     Parameters
     ----------
     rows : uint8 array of shape (n_rows, width)
+        Row by row, from the first on.
     first : int
         Which row of the source the first of them is.
     height : int
@@ -285,6 +286,7 @@ def sum_pictures(
     Parameters
     ----------
     content : uint8 array (n_bytes,)
+        The inputs, each with zeros up to the size of its picture.
     starts : int64 array (n,)
         Where an input begins.
     shapes : int64 array (n, 2)
@@ -450,8 +452,11 @@ def pairs_within(metric, rows, columns, same, limit, bound, found):
     Parameters
     ----------
     metric : int
+        Which distance.
     rows : uint8 array (m, 16)
+        Sensitive bytes, one digest in a row.
     columns : uint8 array (16, n)
+        Likewise, one digest in a column.
     same : bool
         The columns are the rows: only pairs with a later column.
     limit : int
@@ -523,8 +528,11 @@ def nearest(metric, rows, columns, first, distances, places):
     Parameters
     ----------
     metric : int
+        Which distance.
     rows : uint8 array (m, 16)
+        Sensitive bytes, one digest in a row.
     columns : uint8 array (16, n)
+        Likewise, one digest in a column.
     first : int
         Place of the first column.
     distances, places : int64 arrays (m, k)
@@ -580,7 +588,9 @@ def nearest_in_buckets(
     Parameters
     ----------
     metric : int
+        Which distance.
     queries : uint8 array (m, 20)
+        Digests to be looked up.
     keys : int64 array (n,)
         The index bytes of the digests as numbers, sorted.
     digests : uint8 array (n, 20)
@@ -588,6 +598,7 @@ def nearest_in_buckets(
     order : int64 array (n,)
         Place of each digest before they were sorted.
     tolerance : int
+        How far index bytes may be apart.
     distances, places : int64 arrays (m, k)
         Begin with the largest integer.
     n_candidates : int64 array (m,)
