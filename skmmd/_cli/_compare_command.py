@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from skmmd._cli._files import EXIT_STATUS, METRICS, file_entry, read_rows
+from skmmd._cli._entries import file_entry
+from skmmd._cli._files import EXIT_STATUS, METRICS, read_rows
 from skmmd._cli._text import add_format, write, write_csv, write_json
 from skmmd.hashing import mmdt_format, mmdt_parse, mmdt_similarity
 

@@ -1,26 +1,19 @@
-"""What the commands on files share: PATHS -> entries -> rows of digests or features."""
+"""What the commands on files share: options and entries -> rows of digests or features."""
 
 import argparse
-import contextlib
-import heapq
 import os
 import re
-import shutil
-import stat
 import sys
-import tarfile
-import tempfile
 import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skmmd._cli._entries import Entry, batches, expand, reason, standard_input
 from skmmd._cli._text import one_line
 from skmmd.hashing import MMDTVectorizer, mmdt_std
 
@@ -28,11 +21,8 @@ __all__ = [
     "EXIT_STATUS",
     "METRICS",
     "THRESHOLD",
-    "Entry",
     "Rows",
     "add_paths",
-    "expand",
-    "file_entry",
     "named_entries",
     "progress",
     "read_digests",
@@ -45,28 +35,6 @@ EXIT_STATUS = """
 Exit status: 0 fine; 1 something could not be read (a line on stderr for each; the rest is done);
 2 error in the call.
 """
-
-# Members of archives are held while they wait for each other: small ones in memory.
-_SMALL = 1 << 22
-_MOST_HELD = 1 << 26
-
-_Opened = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Something to be hashed.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in the output.
-    source : Path, bytes, binary file or Exception
-        Where its bytes are; or why it cannot be read.
-    """
-
-    name: str
-    source: Path | bytes | IO[bytes] | Exception
 
 
 @dataclass(frozen=True)
@@ -180,143 +148,9 @@ def named_entries(arguments: argparse.Namespace) -> Iterator[Entry]:
 
 
 def _listed_paths(path: str) -> list[str]:
-    content = _standard_input().read() if path == "-" else Path(path).read_bytes()
+    content = standard_input().read() if path == "-" else Path(path).read_bytes()
     separator = b"\0" if b"\0" in content else b"\n"
     return [os.fsdecode(line) for line in content.split(separator) if line]
-
-
-def _standard_input() -> IO[bytes]:
-    if sys.stdin is None:
-        raise ValueError("standard input is closed.")
-    return sys.stdin.buffer
-
-
-def expand(paths: Iterable[str], *, members: bool = False) -> Iterator[Entry]:
-    """Yield the entries that paths stand for.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        Files, folders, and "-" for standard input.
-    members : bool, default=False
-        Whether zip and tar archives stand for their members.
-
-    Yields
-    ------
-    Entry
-        Those of a folder sorted by name, those of an archive in its own order.
-    """
-    for path in paths:
-        for entry in _below(path) if os.path.isdir(path) else [file_entry(path)]:
-            if members and isinstance(entry.source, Path) and entry.source.is_file():
-                yield from _members(entry)
-            else:
-                yield entry
-
-
-def file_entry(path: str) -> Entry:
-    """Return the entry of a file.
-
-    Parameters
-    ----------
-    path : str
-        Its path; "-" for standard input.
-
-    Returns
-    -------
-    Entry
-        The file, named as it was given.
-    """
-    return Entry(path, _standard_input() if path == "-" else Path(path))
-
-
-def _below(top: str) -> list[Entry]:
-    """Return the regular files below a folder, sorted.
-
-    Each folder is entered once, links to folders last: so links can neither lead in circles nor
-    take the place of the real name.
-    """
-    entries: list[Entry] = []
-    entered: set[tuple[int, int]] = set()
-    folders, links = [top], list[str]()
-    while folders or links:
-        folder = folders.pop() if folders else heapq.heappop(links)
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in entered:
-                continue
-            entered.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as scanned:
-                children = sorted(scanned, key=lambda child: child.name)
-        except OSError as error:
-            entries.append(Entry(folder, error))
-            continue
-        for child in children:
-            try:
-                mode = child.stat().st_mode
-            except OSError as error:  # a dangling link, say
-                entries.append(Entry(child.path, error))
-                continue
-            if stat.S_ISREG(mode):
-                entries.append(Entry(child.path, Path(child.path)))
-            elif stat.S_ISDIR(mode) and child.is_symlink():
-                heapq.heappush(links, child.path)
-            elif stat.S_ISDIR(mode):
-                folders.append(child.path)
-    return sorted(entries, key=lambda entry: entry.name)
-
-
-def _members(entry: Entry) -> Iterator[Entry]:
-    """Yield the members of an archive; the file itself if it is none, or has no members."""
-    n_members = 0
-    try:
-        for name, opened in _opened_members(entry.source):
-            n_members += 1
-            yield _held(f"{entry.name}::{name}", opened)
-    except Exception as error:  # damaged archives raise errors of a dozen kinds
-        yield Entry(entry.name, ValueError(f"damaged archive: {_reason(error)}"))
-        return
-    if n_members == 0:
-        yield entry
-
-
-def _opened_members(path: Any) -> Iterator[tuple[str, _Opened]]:
-    """Yield the name of each regular file in an archive, and what opens it."""
-    if _is_archive(zipfile.is_zipfile, path):
-        with zipfile.ZipFile(path) as zipped:
-            for info in zipped.infolist():
-                if not info.is_dir():
-                    yield info.filename, partial(zipped.open, info)
-    elif _is_archive(tarfile.is_tarfile, path):
-        with tarfile.open(path) as tarred:
-            for member in tarred:
-                if member.isfile():
-                    yield member.name, partial(tarred.extractfile, member)
-
-
-def _is_archive(test: Callable[[Any], bool], path: Any) -> bool:
-    try:
-        return test(path)
-    except Exception:  # a damaged compressed file, say: a file like any other
-        return False
-
-
-def _held(name: str, opened: _Opened) -> Entry:
-    """Return a member that outlives the reading of its archive, or why it cannot be read."""
-    try:
-        with opened() as stream:
-            content = stream.read(_SMALL)
-            if len(content) < _SMALL:
-                return Entry(name, content)
-            with contextlib.ExitStack() as open_until_hashed:
-                file = open_until_hashed.enter_context(tempfile.TemporaryFile())
-                file.write(content)
-                shutil.copyfileobj(stream, file)
-                file.seek(0)
-                open_until_hashed.pop_all()
-            return Entry(name, file)
-    except Exception as error:
-        return Entry(name, error)
 
 
 def read_rows(
@@ -354,18 +188,18 @@ def read_rows(
     names: list[str] = []
     blocks: list[NDArray[Any]] = []
     n_entries = 0
-    for batch in _batches(entries):
+    for batch in batches(entries):
         n_entries += len(batch)
         readable = []
         for entry in batch:
             if isinstance(entry.source, Exception):
-                _tell(arguments, f"{entry.name}: {_reason(entry.source)}")
+                _tell(arguments, f"{entry.name}: {reason(entry.source)}")
             else:
                 readable.append(entry)
         if readable:
             values, reasons = _transform(vectorizer, [entry.source for entry in readable])
-            for row, reason in reasons.items():
-                _tell(arguments, f"{readable[row].name}: {reason}")
+            for row, why in reasons.items():
+                _tell(arguments, f"{readable[row].name}: {why}")
             kept = [row for row in range(len(readable)) if row not in reasons]
             names += [readable[row].name for row in kept]
             blocks.append(values[kept])
@@ -401,32 +235,8 @@ def progress() -> int:
     return int(sys.stderr is not None and sys.stderr.isatty())
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yield the entries in lists: all at once, but for what members of archives would hold."""
-    batch: list[Entry] = []
-    held = 0
-    for entry in entries:
-        batch.append(entry)
-        if isinstance(entry.source, bytes):
-            held += len(entry.source)
-        elif not isinstance(entry.source, (Path, Exception)):
-            held += _SMALL
-        if held >= _MOST_HELD:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
-
-
 def _tell(arguments: argparse.Namespace, text: str) -> None:
     print(one_line(f"skmmd {arguments.command}: {text}"), file=sys.stderr)
-
-
-def _reason(error: Exception) -> str:
-    """Return an error in a few words, without the name of the file where it has one."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
 
 
 def _bare(reason: str) -> str:

@@ -14,8 +14,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from skmmd._cli import _files
-from skmmd._cli._files import Entry, add_paths, expand, read_digests, read_rows
+from skmmd._cli import _entries, _files
+from skmmd._cli._entries import Entry, expand
+from skmmd._cli._files import add_paths, read_digests, read_rows
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links, pipes and names of POSIX")
 
@@ -147,7 +148,7 @@ def test_members_of_archives(folder, suffix):
         write_zip(path, {**MEMBERS, "folder/": b""})
     else:
         write_tar(path, MEMBERS, f"w:{suffix[4:]}")
-    assert len(MEMBERS["big"]) > _files._SMALL  # so it is held on disk
+    assert len(MEMBERS["big"]) > _entries._SMALL  # so it is held on disk
     found = contents(expand(["t"], members=True))
     inside = {f"{path}::{name}": content for name, content in MEMBERS.items()}
     assert found == {"t/a/z": b"t/a/z", **inside, "t/b": b"t/b", "t/c/d/e": b"t/c/d/e"}
@@ -261,9 +262,9 @@ def test_batches_of_members_give_the_same_rows(folder, monkeypatch, rng, jobs):
     write_zip("t/a.zip", members)
     arguments = parsed("t", "--members", "--jobs", jobs)
     whole = read_digests(arguments)
-    monkeypatch.setattr(_files, "_SMALL", 4000)
-    monkeypatch.setattr(_files, "_MOST_HELD", 9000)
-    batches = [contents(batch) for batch in _files._batches(_files.named_entries(arguments))]
+    monkeypatch.setattr(_entries, "_SMALL", 4000)
+    monkeypatch.setattr(_entries, "_MOST_HELD", 9000)
+    batches = [contents(batch) for batch in _entries.batches(_files.named_entries(arguments))]
     assert len(batches) > 3
     assert max(map(len, batches)) < 20
     batched = read_digests(arguments)
