@@ -170,31 +170,52 @@ def test_uninformative_hashes_are_left_out(files, capsys):
     assert "d/square" in out
 
 
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from skmmd._cli import main
+for arguments in json.loads(sys.argv[1]):
+    main(arguments)
+    print("\\0")
+"""
+
+
 @posix
-def test_names_with_anything_in_them_are_printed(files):
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_with_anything_in_them_are_printed(files, encoding):
     odd = b"d/\xff new\nline \x1b[31m \xc3\xa9.bin"
     with open(odd, "wb"):
         pass
-    for encoding in ("utf-8:strict", "ascii:strict"):
-        environment = {**os.environ, "PYTHONIOENCODING": encoding}
-        for command, wanted in (
-            (["hash", "d"], rb"  d/\udcff new\nline \x1b[31m "),
-            (["hash", "d", "--csv"], rb',"d/\udcff new' + b"\nline "),
-            (["matrix", "d"], rb"  d/\udcff new\nline \x1b[31m "),
-            (["matrix", "d", "--pairs", "--threshold", "0"], rb"  d/\udcff new\nline "),
-            (["matrix", "d", "--csv"], b"d/"),
-            (["cluster", "d", "--kmeans", "1"], rb"  d/\udcff new\nline "),
-            (["index", "d", "-o", "index.npz"], b"7 hashes in index.npz\n"),
-            (["query", "index.npz", "d"], rb"d/\udcff new\nline "),
-        ):
-            out, err = process(*command, env=environment).communicate()
-            assert err == b""
-            assert wanted in out, command
-            assert (encoding[0] == "u") == (b"\xc3\xa9" in out) or command[0] == "index"
-        out, _ = process("hash", "d", "--json", env=environment).communicate()
-        assert os.fsdecode(odd) in {entry["name"] for entry in json.loads(out)}
-        out, err = process("hash", odd + b"x", env=environment).communicate()
-        assert len(err.splitlines()) == 1
+    wanted = {
+        ("hash", "d"): rb"  d/\udcff new\nline \x1b[31m ",
+        ("hash", "d", "--csv"): rb',"d/\udcff new' + b"\nline ",
+        ("matrix", "d"): rb"  d/\udcff new\nline \x1b[31m ",
+        ("matrix", "d", "--pairs", "--threshold", "0"): rb"  d/\udcff new\nline ",
+        ("matrix", "d", "--csv"): b"d/",
+        ("cluster", "d", "--kmeans", "1"): rb"  d/\udcff new\nline ",
+        ("index", "d", "-o", "index.npz"): b"7 hashes in index.npz\n",
+        ("query", "index.npz", "d"): rb"d/\udcff new\nline ",
+        ("hash", "d", "--json"): b'"name"',
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps([*wanted])],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    printed = done.stdout.split(b"\0\n")
+    assert len(printed) == len(wanted) + 1
+    for (command, text), out in zip(wanted.items(), printed, strict=False):
+        assert text in out, command
+        if command[0] != "index" and "--json" not in command:
+            assert (encoding == "utf-8") == (b"\xc3\xa9" in out), command
+    assert os.fsdecode(odd) in {entry["name"] for entry in json.loads(printed[-2])}
+
+
+@posix
+def test_an_odd_name_that_is_missing_is_one_line(files):
+    _, err = process("hash", b"d/\xff new\nline").communicate()
+    assert len(err.splitlines()) == 1
 
 
 # --------------------------------------------------------------------------------------
