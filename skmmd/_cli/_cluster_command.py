@@ -13,6 +13,7 @@ from skmmd._cli._files import (
     progress,
     read_digests,
     read_rows,
+    similarity_option,
 )
 from skmmd._cli._text import add_format, one_line, write, write_csv, write_json
 from skmmd.hashing import mmdt_pairs
@@ -42,7 +43,7 @@ def add_parser(commands: Any) -> None:
     duplicates.add_argument("--metric", choices=METRICS, help="(default: mmdt)")
     duplicates.add_argument(
         "--threshold",
-        type=float,
+        type=similarity_option,
         metavar="T",
         help=f"smallest similarity of near-duplicates (default: {THRESHOLD})",
     )

@@ -34,10 +34,13 @@ class Entry:
         What it is called in the output.
     source : Path, bytes, binary file or Exception
         Where its bytes are; or why it cannot be read.
+    n_held : int
+        Number of bytes that are kept in memory or in a temporary file until it is hashed.
     """
 
     name: str
     source: Path | bytes | IO[bytes] | Exception
+    n_held: int = 0
 
 
 def standard_input() -> IO[bytes]:
@@ -146,7 +149,7 @@ def _opened_members(path: Any) -> Iterator[tuple[str, _Opened]]:
     elif _is_archive(tarfile.is_tarfile, path):
         with tarfile.open(path) as tarred:
             for member in tarred:
-                if member.isfile():
+                if member.isfile() or member.islnk():  # a hard link has the content, too
                     yield member.name, partial(tarred.extractfile, member)
 
 
@@ -163,14 +166,15 @@ def _held(name: str, opened: _Opened) -> Entry:
         with opened() as stream:
             content = stream.read(_SMALL)
             if len(content) < _SMALL:
-                return Entry(name, content)
+                return Entry(name, content, len(content))
             with contextlib.ExitStack() as open_until_hashed:
                 file = open_until_hashed.enter_context(tempfile.TemporaryFile())
                 file.write(content)
                 shutil.copyfileobj(stream, file)
+                size = file.tell()
                 file.seek(0)
                 open_until_hashed.pop_all()
-            return Entry(name, file)
+            return Entry(name, file, size)
     except Exception as error:
         return Entry(name, error)
 
@@ -192,10 +196,7 @@ def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     held = 0
     for entry in entries:
         batch.append(entry)
-        if isinstance(entry.source, bytes):
-            held += len(entry.source)
-        elif not isinstance(entry.source, (Path, Exception)):
-            held += _SMALL
+        held += entry.n_held
         if held >= _MOST_HELD:
             yield batch
             batch, held = [], 0

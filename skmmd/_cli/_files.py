@@ -27,6 +27,7 @@ __all__ = [
     "progress",
     "read_digests",
     "read_rows",
+    "similarity_option",
 ]
 
 METRICS = ("mmdt", "manhattan", "circular")
@@ -56,6 +57,37 @@ class Rows:
     status: int
 
 
+def similarity_option(text: str) -> float:
+    """Return a similarity that was given as an option.
+
+    Parameters
+    ----------
+    text : str
+        The value of the option.
+
+    Returns
+    -------
+    float
+        It as a number from 0 to 1.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is none.
+    """
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text}")
+    return value
+
+
+def _std(text: str) -> float:
+    value = float(text)
+    if not value >= 0.0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return value
+
+
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add PATHS, and the options on how they are read, to the parser of a command."""
     files = parser.add_argument_group("files")
@@ -78,7 +110,7 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument(
         "--std-min",
-        type=float,
+        type=_std,
         metavar="S",
         help="leave out hashes that say too little: those with an mmdt_std below S (try 10)",
     )
@@ -199,7 +231,8 @@ def read_rows(
         if readable:
             values, reasons = _transform(vectorizer, [entry.source for entry in readable])
             for row, why in reasons.items():
-                _tell(arguments, f"{readable[row].name}: {why}")
+                name = readable[row].name
+                _tell(arguments, f"{name}: {why.removeprefix(f'{name} ')}")
             kept = [row for row in range(len(readable)) if row not in reasons]
             names += [readable[row].name for row in kept]
             blocks.append(values[kept])

@@ -31,13 +31,21 @@ def add_parser(commands: Any) -> None:
     index.add_argument("--metric", choices=METRICS, default="mmdt", help="(default: mmdt)")
     index.add_argument(
         "--tolerance",
-        type=lambda text: None if text == "none" else int(text),
+        type=_tolerance,
         default=1,
         metavar="D",
         help="compare hashes whose index bytes differ by at most D each, or none for all "
         "(default: 1)",
     )
     parser.set_defaults(run=run)
+
+
+def _tolerance(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isdecimal() or int(text) > 255:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 255, or none; got {text}")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from skmmd._cli._files import (
     add_paths,
     progress,
     read_digests,
+    similarity_option,
 )
 from skmmd._cli._text import add_format, format_table, one_line, write, write_csv, write_json
 from skmmd.hashing import mmdt_pairs, mmdt_similarity
@@ -40,7 +41,7 @@ def add_parser(commands: Any) -> None:
     similarity.add_argument("--pairs", action="store_true", help="print the similar pairs only")
     similarity.add_argument(
         "--threshold",
-        type=float,
+        type=similarity_option,
         metavar="T",
         help=f"smallest similarity of --pairs (default: {THRESHOLD})",
     )

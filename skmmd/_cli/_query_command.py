@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from skmmd._cli._files import EXIT_STATUS, Rows, add_paths, read_digests
+from skmmd._cli._files import EXIT_STATUS, Rows, add_paths, read_digests, similarity_option
 from skmmd._cli._text import add_format, one_line, write, write_csv, write_json
-from skmmd.hashing import MMDTIndex, mmdt_similarity
+from skmmd.hashing import MMDTIndex
 
 __all__ = ["add_parser", "run"]
 
@@ -36,7 +36,10 @@ def add_parser(commands: Any) -> None:
         help="print at most K for each file (default: 5)",
     )
     near.add_argument(
-        "--threshold", type=float, metavar="T", help="print only similarities of at least T"
+        "--threshold",
+        type=similarity_option,
+        metavar="T",
+        help="print only similarities of at least T",
     )
     add_format(parser)
     parser.set_defaults(run=run)
@@ -81,16 +84,13 @@ def _neighbors(
         return []
     threshold = 0.0 if arguments.threshold is None else arguments.threshold
     known = index.names_ or [str(place) for place in range(index.n_samples_fit_)]
-    near = []
-    rows = index.kneighbors(found.values, n_neighbors=arguments.k, return_distance=False)
-    for digest, row in zip(found.values, rows, strict=True):
-        places = row[row >= 0]
-        similarities = mmdt_similarity(digest, index.digests_[places], metric=index.metric)[0]
-        near.append(
-            [
-                (similarity, known[place])
-                for similarity, place in zip(similarities.tolist(), places.tolist(), strict=True)
-                if similarity >= threshold
-            ]
-        )
-    return near
+    count = min(arguments.k, index.n_samples_fit_)
+    distances, places = index.kneighbors(found.values, n_neighbors=count)
+    return [
+        [
+            (1.0 - distance, known[place])
+            for distance, place in zip(*row, strict=True)
+            if place >= 0 and 1.0 - distance >= threshold
+        ]
+        for row in zip(distances.tolist(), places.tolist(), strict=True)
+    ]

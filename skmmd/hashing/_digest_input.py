@@ -28,39 +28,44 @@ class DigestInput(Estimator):
     def _digests(self, X: Any, *, reset: bool) -> ByteArray:
         """Return the digests that `X` holds, or those of what it holds."""
         objects = raw_objects(X)
-        if self.input == "digest" and not all(isinstance(obj, str) for obj in objects or ()):
-            objects = None  # rows of bytes
         if objects is None:
             return self._digests_of_rows(X, reset=reset)
         if reset:
             self._forget_columns()
+        if self.input in ("auto", "digest") and objects and all(map(_is_digest, objects)):
+            return np.stack(objects)
         if self.input == "digest" or (self.input == "auto" and hash_strings(objects)):
             return parse(objects)
         input = "content" if self.input == "auto" else self.input
         return extract(objects, input, FeatureSet("all"), n_jobs=self.n_jobs)[0]
 
     def _digests_of_rows(self, X: Any, *, reset: bool) -> ByteArray:
-        hashed = self.input in INPUTS or (not reset and hasattr(self, "n_features_in_"))
-        if not hashed and (self.input == "digest" or _are_digests(X)):
+        # A later call is about signals if `fit` was, else about digests.
+        signals = self.input in INPUTS if reset else hasattr(self, "n_features_in_")
+        if self.input == "digest" or (not signals and _are_digests(X)):
             if reset:
                 self._forget_columns()
             return as_digests(X)[0]
+        if not reset and not signals:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on objects or digests, so that it knows no "
+                "range of numbers. Pass the same kind of input as to fit."
+            )
         rows = validate_data(self, X, dtype=row_dtype(X), order="C", reset=reset)
         if reset:
             self.scale_ = value_range(rows)
-        scale = (0.0, 255.0) if rows.dtype == np.uint8 else self.scale_
-        if scale is None:
-            name = type(self).__name__
-            raise ValueError(
-                f"{name} was fitted on objects or digests, so that it knows no range of numbers. "
-                "Pass the same kind of input as to fit."
-            )
-        return extract(Signals(rows, *scale), "content", FeatureSet("all"), n_jobs=self.n_jobs)[0]
+        assert self.scale_ is not None
+        signal_rows = Signals(rows, *self.scale_)
+        return extract(signal_rows, "content", FeatureSet("all"), n_jobs=self.n_jobs)[0]
 
     def _forget_columns(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         self.scale_ = None
+
+
+def _is_digest(obj: Any) -> bool:
+    return isinstance(obj, np.ndarray) and obj.dtype == np.uint8 and obj.shape == (N_BYTES,)
 
 
 def _are_digests(X: Any) -> bool:

@@ -101,7 +101,7 @@ class FeatureSet:
 
     def __init__(self, features: str | Sequence[str], dtype: DTypeLike | None = None) -> None:
         chosen = [features] if isinstance(features, str) else list(features)
-        unknown = [name for name in chosen if name not in FEATURES]
+        unknown = [name for name in chosen if not isinstance(name, str) or name not in FEATURES]
         if unknown or not chosen or len(set(chosen)) < len(chosen):
             raise ValueError(
                 f"features must be one or several different names of {list(FEATURES)}, "
@@ -112,13 +112,12 @@ class FeatureSet:
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"features={features!r}: 'all' holds 'index' and 'sensitive' already.")
         whole = all(name in _DIGEST_FEATURES for name in chosen)
-        self.dtype = np.dtype(dtype if dtype is not None else np.uint8 if whole else np.float32)
-        if self.dtype.kind not in "fiu" or not np.can_cast(
-            np.uint8 if whole else np.float32, self.dtype
-        ):
+        smallest = np.uint8 if whole else np.float32
+        self.dtype = np.dtype(smallest if dtype is None else dtype)
+        if self.dtype.kind not in "fiu" or not np.can_cast(smallest, self.dtype):
             raise ValueError(
-                f"dtype={self.dtype} cannot hold features={features!r}; use np.float32 or "
-                "np.float64."
+                f"dtype={self.dtype} cannot hold features={features!r}; use "
+                f"{np.dtype(smallest)}, or a type that holds it."
             )
         self._needs = {FEATURES[name][1] for name in chosen}
 
@@ -238,7 +237,7 @@ def count_batch(
                     reader.count(source, counts, place)
                 finally:
                     source.close()
-            except (OSError, ValueError, TypeError) as error:
+            except Exception as error:  # streams raise what they like
                 if on_error == "raise":
                     if len(objs) > 1:
                         error.add_note(f"This was input {row} of {len(objs)}.")

@@ -40,7 +40,8 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
     ----------
     input : {"auto", "digest", "content", "filename", "file"}, default="auto"
         What `X` holds. "auto" takes hash strings and uint8 arrays of 20 columns as digests, and
-        hashes anything else as :class:`MMDTVectorizer` does, text and bytes being the content.
+        hashes anything else as :class:`MMDTVectorizer` does, text and bytes being the content;
+        so digests in another type of integers, as a file of text gives them, need "digest".
     tolerance : int or None, default=1
         By how much each of the 4 index bytes may differ for a digest to be looked at. 0 is the
         bucket of python-mmdt; None looks at all digests.
@@ -194,10 +195,13 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         if not isinstance(count, Integral) or count < 1:
             raise ValueError(f"n_neighbors must be an integer of 1 or more, got {count!r}.")
         queries = self.digests_ if X is None else self._digests(X, reset=False)
-        found = self._search(queries, int(count) + (X is None))
+        found = self._search(queries, min(int(count) + (X is None), self.n_samples_fit_))
         distances, places = found.distances, found.places
         if X is None:
             distances, places = _without_self(distances, places)
+        missing = ((0, 0), (0, int(count) - places.shape[1]))
+        distances = np.pad(distances, missing, constant_values=NONE)
+        places = np.pad(places, missing, constant_values=NONE)
         none = places == NONE
         places = np.where(none, -1, places)
         if not return_distance:
@@ -255,7 +259,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
 
     def _pairs_within(self, queries: NDArray[np.uint8], radius: float | None) -> Pairs:
         radius = _RADIUS if radius is None else radius
-        if not 0.0 <= radius <= 1.0:
+        if not isinstance(radius, Real) or not 0.0 <= radius <= 1.0:
             raise ValueError(f"radius must be between 0 and 1, got {radius!r}.")
         limit = largest_within(radius, self.metric)
         return neighbors_within(
@@ -282,7 +286,9 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         -------
         scipy.sparse.csr_array of shape (n_queries, n_samples_fit)
             Distances to the `n_neighbors` nearest, or to all within `radius` if that was given. A
-            distance of 0 is stored, as scikit-learn's ``metric="precomputed"`` wants it.
+            distance of 0 is stored, as scikit-learn's ``metric="precomputed"`` wants it. A row has
+            fewer where the buckets hold fewer; estimators that need them all need
+            ``tolerance=None``.
 
         Raises
         ------
@@ -316,7 +322,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
     def _neighbor_graph(self, queries: NDArray[np.uint8]) -> sparse.csr_array:
         if self.radius is not None:
             return self._graph(len(queries), *self._pairs_within(queries, self.radius).T)
-        found = self._search(queries, self.n_neighbors)
+        found = self._search(queries, min(self.n_neighbors, self.n_samples_fit_))
         rows, columns = np.nonzero(found.places != NONE)
         return self._graph(
             len(queries), rows, found.places[rows, columns], found.distances[rows, columns]

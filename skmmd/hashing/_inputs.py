@@ -46,14 +46,20 @@ def raw_objects(X: Any) -> list[Any] | None:
         values = np.asarray(X)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
-        if values.ndim != 1 or values.dtype.kind not in "OUST":
+        if values.dtype.kind == "S":
+            raise TypeError(
+                "NumPy's arrays of bytes lose zeros at the end of an item, so that its hash would "
+                "be wrong. Pass a list, or an array with dtype=object."
+            )
+        if values.ndim != 1 or values.dtype.kind not in "OUT":
             return None
         objects = values.tolist()
     elif isinstance(X, Iterable):
         objects = X if isinstance(X, (list, tuple)) else list(X)
     else:
         return None
-    return list(objects) if any(map(is_raw, objects)) else None
+    empty = isinstance(X, (list, tuple)) and not objects
+    return list(objects) if empty or any(map(is_raw, objects)) else None
 
 
 def as_objects(objs: Any) -> list[Any]:
@@ -71,7 +77,7 @@ def as_objects(objs: Any) -> list[Any]:
     objects = raw_objects(objs)
     if objects is not None:
         return objects
-    if hasattr(objs, "__len__") and np.ndim(objs) == 1 and len(objs) == 0:
+    if hasattr(objs, "__len__") and len(objs) == 0 and np.ndim(objs) == 1:
         return []
     raise TypeError(
         "A list of inputs is expected (bytes, text, paths or open files), got "

@@ -26,7 +26,7 @@ _SUPPORT = 3.0  # lobes of the Lanczos window
 @loop
 def _lanczos(t):
     # sinc(t) sinc(t / 3) as a polynomial in t^2 that interpolates it at 18 Chebyshev points of
-    # [0, 9]: within 9e-16 everywhere. No branch, so that loops around it are vectorised.
+    # [0, 9]: within 1.1e-15 everywhere. No branch, so that loops around it are vectorised.
     u = t * t / 4.5 - 1.0
     p = -4.641561255470811e-10
     p = p * u + 7.006585804975854e-09
@@ -492,10 +492,7 @@ def pairs_within(metric, rows, columns, same, limit, bound, found):
                 if short[j] <= bound:
                     distance = np.int64(short[j])
                     if metric == 0:
-                        distance = np.int64(0)
-                        for k in range(16):
-                            difference = np.int64(row[k]) - np.int64(columns[k, j])
-                            distance += difference * difference
+                        distance = _distance(metric, row, columns[:, j])
                     if distance <= limit:
                         if count < len(found):
                             found[count, 0] = i
@@ -570,13 +567,23 @@ def _first_not_below(keys, key):
 
 
 @loop
-def _range(keys, b0, b1, b2, tolerance):
-    # Digests stand in the order of their index bytes, so that all third bytes within the
-    # tolerance are one range.
-    prefix = (b0 << 24) | (b1 << 16)
-    start = _first_not_below(keys, prefix | (max(b2 - tolerance, 0) << 8))
-    stop = _first_not_below(keys, (prefix | (min(b2 + tolerance, 255) << 8)) + 256)
-    return start, stop
+def _candidates(query, keys, digests, tolerance, rows):
+    # Write the rows whose index bytes are within the tolerance, and return their number. Digests
+    # stand in the order of their index bytes, so that all near third bytes are one range.
+    count = 0
+    b0, b1 = np.int64(query[0]), np.int64(query[1])
+    b2, b3 = np.int64(query[2]), np.int64(query[3])
+    lowest, highest = max(b2 - tolerance, 0), min(b2 + tolerance, 255)
+    for c0 in range(max(b0 - tolerance, 0), min(b0 + tolerance, 255) + 1):
+        for c1 in range(max(b1 - tolerance, 0), min(b1 + tolerance, 255) + 1):
+            prefix = (c0 << 24) | (c1 << 16)
+            start = _first_not_below(keys, prefix | (lowest << 8))
+            stop = _first_not_below(keys, (prefix | (highest << 8)) + 256)
+            for row in range(start, stop):
+                if abs(np.int64(digests[row, 3]) - b3) <= tolerance:
+                    rows[count] = row
+                    count += 1
+    return count
 
 
 @loop
@@ -604,17 +611,12 @@ def nearest_in_buckets(
     n_candidates : int64 array (m,)
         Output: how many distances were computed.
     """
+    rows = np.empty(len(keys), np.int64)
     for i in range(len(queries)):
-        query = queries[i]
-        b0, b1, b2, b3 = np.int64(query[0]), np.int64(query[1]), np.int64(query[2]), query[3]
-        for c0 in range(max(b0 - tolerance, 0), min(b0 + tolerance, 255) + 1):
-            for c1 in range(max(b1 - tolerance, 0), min(b1 + tolerance, 255) + 1):
-                start, stop = _range(keys, c0, c1, b2, tolerance)
-                for j in range(start, stop):
-                    if abs(np.int64(digests[j, 3]) - np.int64(b3)) <= tolerance:
-                        n_candidates[i] += 1
-                        distance = _distance(metric, query[4:], digests[j, 4:])
-                        _insert(distance, order[j], distances[i], places[i])
+        n_candidates[i] = _candidates(queries[i], keys, digests, tolerance, rows)
+        for row in rows[: n_candidates[i]]:
+            distance = _distance(metric, queries[i, 4:], digests[row, 4:])
+            _insert(distance, order[row], distances[i], places[i])
 
 
 @loop
@@ -624,20 +626,15 @@ def pairs_in_buckets(metric, queries, keys, digests, order, tolerance, limit, fo
     The arguments are those of `nearest_in_buckets`, `limit` and `found` those of `pairs_within`,
     and so is what is returned.
     """
+    rows = np.empty(len(keys), np.int64)
     count = 0
     for i in range(len(queries)):
-        query = queries[i]
-        b0, b1, b2, b3 = np.int64(query[0]), np.int64(query[1]), np.int64(query[2]), query[3]
-        for c0 in range(max(b0 - tolerance, 0), min(b0 + tolerance, 255) + 1):
-            for c1 in range(max(b1 - tolerance, 0), min(b1 + tolerance, 255) + 1):
-                start, stop = _range(keys, c0, c1, b2, tolerance)
-                for j in range(start, stop):
-                    if abs(np.int64(digests[j, 3]) - np.int64(b3)) <= tolerance:
-                        distance = _distance(metric, query[4:], digests[j, 4:])
-                        if distance <= limit:
-                            if count < len(found):
-                                found[count, 0] = i
-                                found[count, 1] = order[j]
-                                found[count, 2] = distance
-                            count += 1
+        for row in rows[: _candidates(queries[i], keys, digests, tolerance, rows)]:
+            distance = _distance(metric, queries[i, 4:], digests[row, 4:])
+            if distance <= limit:
+                if count < len(found):
+                    found[count, 0] = i
+                    found[count, 1] = order[row]
+                    found[count, 2] = distance
+                count += 1
     return count

@@ -33,10 +33,10 @@ class Signals(Sequence[NDArray[np.uint8]]):
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_values)
-        Bytes (uint8), which stay as they are, or float64.
+        Of uint8 or float64.
     low, high : float
-        Values that become 0 and 255; beyond them values are clipped. Where they are equal,
-        everything is 0.
+        Values that become 0 and 255, so that 0 and 255 leave bytes as they are; beyond them
+        values are clipped. Where they are equal, everything is 0.
     """
 
     def __init__(self, X: NDArray[Any], low: float, high: float) -> None:
@@ -50,7 +50,8 @@ class Signals(Sequence[NDArray[np.uint8]]):
 
     def __getitem__(self, row: Any) -> Any:
         values = self._X[row]
-        content = values if values.dtype == np.uint8 else self._to_bytes(values)
+        whole = values.dtype == np.uint8 and (self._low, self._high) == (0.0, 255.0)
+        content = values if whole else self._to_bytes(values.astype(np.float64))
         return content if self._stretch is None else content[self._stretch]
 
     def _to_bytes(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:

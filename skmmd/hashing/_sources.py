@@ -23,7 +23,7 @@ def is_bytes_like(obj: Any) -> bool:
         view = memoryview(obj)
     except (TypeError, ValueError):
         return False
-    return view.ndim > 0 and view.format in ("B", "b", "c")
+    return view.ndim > 0 and view.format.lstrip("@=<>!") in ("B", "b", "c")
 
 
 def is_file(obj: Any) -> bool:
@@ -71,17 +71,20 @@ class Source:
             change = "more" if count > wanted else "fewer"
             raise ValueError(
                 f"{self._name} gave {change} bytes than its size of {self.length}: it changed "
-                "while it was read. Hash it when nothing writes to it."
+                "while it was read, or its size is not that of its content. Copy it first."
             )
 
     def _read_into(self, buffer: memoryview, wanted: int) -> int:
         """Read until so many bytes have come or the file ends; return their number."""
-        count: int = self._file.readinto(buffer) or 0
-        while count < wanted:
-            more = self._file.readinto(buffer[count:])
-            if not more:
-                break
-            count += more
+        try:
+            count: int = self._file.readinto(buffer) or 0
+            while count < wanted:
+                more = self._file.readinto(buffer[count:])
+                if not more:
+                    break
+                count += more
+        except OSError as error:
+            raise _named(error, self._name) from None
         return count
 
     def close(self) -> None:
@@ -97,7 +100,8 @@ class _Content:
 
     def __init__(self, content: Any) -> None:
         view = memoryview(content)
-        self._view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+        whole = view.c_contiguous and view.nbytes > 0  # an empty one cannot be cast
+        self._view = view.cast("B") if whole else memoryview(view.tobytes())
         self._position = 0
         self.length = len(self._view)
 
@@ -192,16 +196,28 @@ def _spool(file: Any, name: str) -> Source:
     """Copy a stream to its end, since its length has to be known."""
     copy = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the source closes it
     try:
-        while part := file.read(_PART):
-            copy.write(part)
+        try:
+            while part := file.read(_PART):
+                copy.write(part)
+        except OSError as error:
+            raise _named(error, name) from None
         if part is None or not _blocks(file):
-            raise BlockingIOError(errno.EAGAIN, "Is not blocking: its end cannot be told", name)
+            raise BlockingIOError(
+                errno.EAGAIN, "Is not blocking, so that its end cannot be told", name
+            )
         length = copy.tell()
         copy.seek(0)
     except BaseException:
         copy.close()
         raise
     return Source(copy, length, name, owned=True)
+
+
+def _named(error: OSError, name: str) -> OSError:
+    """Return the error with the name of the file, which those of reading lack."""
+    if error.errno is None or error.filename is not None:
+        return error
+    return type(error)(error.errno, error.strerror, name)
 
 
 def _blocks(file: Any) -> bool:

@@ -91,9 +91,10 @@ class MMDTVectorizer(TransformerMixin, Estimator):
     Notes
     -----
     `X` is a list, series or array of objects, or a two-dimensional array of numbers in which each
-    row is a signal: bytes (uint8) stay as they are, other numbers are scaled to bytes. A row of
-    fewer than 4096 values is stretched to 4096; longer ones are hashed as they are. Objects need
-    no `fit`.
+    row is a signal: bytes (uint8) stay as they are, other numbers are scaled to bytes; after a fit
+    on other numbers, bytes are scaled as those were. A row of fewer than 4096 values is stretched
+    to 4096; longer ones are hashed as they are. Arrays in a list are contents, and not rows.
+    Objects need no `fit`.
 
     The MMDT hash tells near-copies of a file, and not what kind of file it is. To classify or to
     cluster files, take ``features=["histogram", "bigrams"]``; the user guide has the figures.
@@ -236,7 +237,10 @@ class MMDTVectorizer(TransformerMixin, Estimator):
     def _transform_rows(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self, "scale_")
         rows = self._rows(X, reset=False)
-        scale = (0.0, 255.0) if rows.dtype == np.uint8 else self.scale_
+        scale = self.scale_
+        # A range that was learned holds for all rows; otherwise bytes stay as they are.
+        if rows.dtype == np.uint8 and (scale is None or not isinstance(self.scaling, str)):
+            scale = (0.0, 255.0)
         if scale is None:
             raise ValueError(
                 "MMDTVectorizer was fitted on objects, so that it knows no range of numbers. Fit "

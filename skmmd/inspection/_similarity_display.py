@@ -414,5 +414,6 @@ def _brackets(linkage: FloatArray, order: NDArray[np.intp]) -> FloatArray:
 
 
 def _shorten(name: str) -> str:
-    """Keep the end of a long name: of paths it tells most."""
+    """Keep the end of a long name, of paths it tells most, and what is not Unicode as escapes."""
+    name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return name if len(name) <= _LABEL_LENGTH else "…" + name[1 - _LABEL_LENGTH :]

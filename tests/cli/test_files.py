@@ -156,6 +156,16 @@ def test_members_of_archives(folder, suffix):
     assert path in names("t")
 
 
+def test_hard_links_in_archives_have_the_content(folder):
+    write_tar("h.tar", {"one": b"content"})
+    with tarfile.open("h.tar", "a") as archive:
+        link = tarfile.TarInfo("other")
+        link.type, link.linkname = tarfile.LNKTYPE, "one"
+        archive.addfile(link)
+    found = contents(expand(["h.tar"], members=True))
+    assert found == {"h.tar::one": b"content", "h.tar::other": b"content"}
+
+
 def test_files_that_only_look_like_archives_are_files(folder):
     write_zip("empty.zip", {})
     with tarfile.open("empty.tar", "w"):

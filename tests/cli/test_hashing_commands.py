@@ -473,10 +473,8 @@ def test_clusters_by_kmeans(files, capsys):
         (["hash", "--files-from", "absent"], "No such file"),
         (["matrix", "d", "--threshold", ".9"], "--threshold goes with --pairs"),
         (["matrix", "d", "--pairs", "--plot", "x.png"], "leave out --pairs"),
-        (["matrix", "d", "--pairs", "--threshold", "2"], "threshold"),
         (["matrix", "d", "--plot", "no/folder/x.png"], "No such file"),
         (["index", "d", "-o", "no/folder/x.npz"], "No such file"),
-        (["index", "d", "-o", "x.npz", "--tolerance", "-1"], "tolerance"),
         (["cluster", "d", "--seed", "1"], "--seed goes with --kmeans"),
         (["cluster", "d", "--features", "sums"], "--features goes with --kmeans"),
         (["cluster", "d", "--kmeans", "2", "--threshold", "1"], "leave out --kmeans"),
@@ -494,6 +492,33 @@ def test_errors_in_the_call_have_status_2(files, capsys, arguments, message):
     assert err.startswith(f"skmmd {arguments[0]}: error: ")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["matrix", "d", "--pairs", "--threshold", "2"], "--threshold: must be from 0 to 1"),
+        (["query", "i.npz", "d", "--threshold", "95"], "--threshold: must be from 0 to 1"),
+        (["cluster", "d", "--threshold", "nan"], "--threshold: must be from 0 to 1"),
+        (["index", "d", "-o", "x.npz", "--tolerance", "-1"], "--tolerance: must be from 0 to 255"),
+        (["index", "d", "-o", "x.npz", "--tolerance", "abc"], "--tolerance: must be from 0 to 255"),
+        (["hash", "d", "--std-min", "nan"], "--std-min: must be 0 or more"),
+    ],
+)
+def test_values_of_options(files, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        run(capsys, *arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_query_of_an_index_of_file_names(files, capsys):
+    from skmmd.hashing import MMDTIndex
+
+    paths = ["d/text", "d/square"]
+    MMDTIndex(input="filename").fit(paths, names=paths).save("names.npz")
+    found = as_json(capsys, "query", "names.npz", "d/square", "-k", 10**15)
+    assert found[0]["neighbors"][0] == {"similarity": 1.0, "name": "d/square"}
 
 
 def test_options_may_stand_between_the_paths(files, capsys):

@@ -508,3 +508,42 @@ def test_one_bare_name(rng):
     """Three letters are no three names."""
     with pytest.raises((TypeError, ValueError), match="names"):
         MMDTIndex().fit(clustered(rng, 3), names="abc")
+
+
+@pytest.mark.parametrize("input", ["content", "filename", "file"])
+def test_digests_are_queries_whatever_was_fitted(input, rng, tmp_path):
+    contents = [rng.bytes(6000) for _ in range(5)]
+    digests = mmdt_digest(contents)
+    paths = [tmp_path / str(i) for i in range(5)]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    index = MMDTIndex(input=input).fit(paths)
+    distances, places = index.kneighbors(digests, n_neighbors=1)
+    assert places.ravel().tolist() == list(range(5))
+    assert not distances.any()
+    for numbers in (np.zeros((2, 21), np.uint8), np.zeros((2, 3))):
+        with pytest.raises(ValueError, match="fitted on objects"):
+            index.kneighbors(numbers)
+
+
+def test_digests_in_a_list(rng):
+    digests = clustered(rng, 12)
+    index = MMDTIndex(tolerance=None).fit(list(digests))
+    np.testing.assert_array_equal(index.digests_, digests)
+    distances, _ = index.kneighbors([digests[7]], 1)
+    assert distances[0, 0] == 0.0
+
+
+def test_more_neighbors_than_there_are(rng):
+    digests = clustered(rng, 4)
+    distances, places = MMDTIndex(tolerance=None).fit(digests).kneighbors(digests, 7)
+    assert distances.shape == places.shape == (4, 7)
+    assert np.all(np.isinf(distances[:, 4:]))
+    assert np.all(places[:, 4:] == -1)
+    assert np.all(places[:, :4] >= 0)
+
+
+def test_no_queries_in_a_list(rng):
+    index = MMDTIndex(n_neighbors=2).fit(clustered(rng, 5))
+    assert [values.shape for values in index.kneighbors([])] == [(0, 2), (0, 2)]
+    assert index.transform([]).shape == (0, 5)
