@@ -152,10 +152,9 @@ def _resample_columns(tile, count, starts, taps, resampled):
 
 
 @loop
-def _resample_rows(across, first, count, height, sums, weights, picture):
+def _resample_rows(n_pixels, across, first, count, height, sums, weights, picture):
     # Each row is added to the pixels in whose window it lies, eight rows in one statement; the
-    # last of them may have no weight.
-    n_pixels = len(sums)
+    # last of them may have no weight. `n_pixels` comes as a literal, which the compiler unrolls.
     scale = height / n_pixels
     reach = _SUPPORT * max(scale, 1.0) + 1.0
     begin = max(int((first - reach) / scale - 0.5), 0)
@@ -212,14 +211,15 @@ def _add_rows(rows, first, height, table16, table64, sums16, sums64, acc16, acc6
                     tile[j, lane] = rows[group + top + lane, j]
             _resample_columns(tile, count, table16[0], table16[1], across16[top:])
             if width == 64:
-                for lane in range(count):
-                    for j in range(64):
-                        across64[top + lane, j] = rows[group + top + lane, j]
+                source = rows.reshape(-1)[(group + top) * 64 : (group + top + count) * 64]
+                target = across64.reshape(-1)[top * 64 : (top + count) * 64]
+                for j in range(len(source)):
+                    target[j] = source[j]
             else:
                 _resample_columns(tile, count, table64[0], table64[1], across64[top:])
         start = first + group
-        _resample_rows(across16, start, n_grouped, height, sums16, weights, acc16)
-        _resample_rows(across64, start, n_grouped, height, sums64, weights, acc64)
+        _resample_rows(16, across16, start, n_grouped, height, sums16, weights, acc16)
+        _resample_rows(64, across64, start, n_grouped, height, sums64, weights, acc64)
 
 
 @loop

@@ -45,7 +45,7 @@ class Source:
         Stands at the first byte.
     length : int
         How many bytes there are.
-    name : str
+    name : str, bytes or path-like
         What errors call it.
     owned : bool
         Whether `close` closes the file.
@@ -53,7 +53,7 @@ class Source:
 
     __slots__ = ("_file", "_name", "_owned", "length")
 
-    def __init__(self, file: Any, length: int, name: str, *, owned: bool) -> None:
+    def __init__(self, file: Any, length: int, name: Any, *, owned: bool) -> None:
         self._file = file
         self._name = name
         self._owned = owned
@@ -68,10 +68,11 @@ class Source:
         wanted = len(buffer) - 1
         count = self._read_into(buffer if last else buffer[:wanted], wanted)
         if count != wanted:
+            name = os.fsdecode(self._name)
             change = "more" if count > wanted else "fewer"
             raise ValueError(
-                f"{self._name} gave {change} bytes than its size of {self.length}: it changed "
-                "while it was read, or its size is not that of its content. Copy it first."
+                f"{name} gave {change} bytes than its size of {self.length}: it changed while it "
+                "was read, or its size is not that of its content. Copy it first."
             )
 
     def _read_into(self, buffer: memoryview, wanted: int) -> int:
@@ -84,7 +85,7 @@ class Source:
                     break
                 count += more
         except OSError as error:
-            raise _named(error, self._name) from None
+            raise _named(error, os.fsdecode(self._name)) from None
         return count
 
     def close(self) -> None:
@@ -158,15 +159,16 @@ def open_source(obj: Any, input: str) -> Source | _Content:
 
 
 def _open_path(path: Any) -> Source:
-    name = os.fsdecode(path)
     file = open(path, "rb", buffering=0)  # noqa: SIM115 - the source closes it
     try:
         status = os.fstat(file.fileno())
-        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        regular = stat.S_ISREG(status.st_mode)
+        if regular and status.st_size > 0:
+            return Source(file, status.st_size, path, owned=True)
+        name = os.fsdecode(path)
+        if not regular and (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
             raise OSError(errno.EINVAL, "Is a device, which need not end", name)
         # A pipe tells no length, and files of the kernel's say 0.
-        if stat.S_ISREG(status.st_mode) and status.st_size > 0:
-            return Source(file, status.st_size, name, owned=True)
         spooled = _spool(file, name)
     except BaseException:
         file.close()
