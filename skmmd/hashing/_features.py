@@ -1,6 +1,7 @@
 """Features of inputs: inputs -> sums and counts -> columns, in batches over threads."""
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ __all__ = ["FEATURES", "FeatureSet", "count_batch", "extract", "warn_of_errors"]
 
 _N_SUMS = N_INDEX + N_SENSITIVE
 _BATCH = 256
+_PATIENCE = 0.001  # seconds
 _BUFFER = 1 << 18  # bytes; ends with a row of every picture
 
 
@@ -150,6 +152,20 @@ class _Reader:
         self._buffer = self._bytes.data
         self._used = 0
         self._waiting: list[tuple[int, int, int]] = []
+        self._has_turn = False
+
+    def take_turn(self) -> None:
+        """Read while the others compute: two that read wait for the interpreter at each call.
+
+        Where files are slow it is better to read side by side: nobody waits for long.
+        """
+        if not self._has_turn:
+            self._has_turn = _reading.acquire(timeout=_PATIENCE)
+
+    def _give_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            _reading.release()
 
     def count(self, source: Any, counts: Counts, row: int) -> None:
         """Count the bytes of one input; the block sums of a short one come by `flush`."""
@@ -172,6 +188,7 @@ class _Reader:
 
     def _count_long(self, source: Any, counts: Counts, row: int) -> None:
         self.flush(counts)
+        self._give_turn()
         picture = Picture(source.length)
         previous = -1
         for start in range(0, source.length, _BUFFER):
@@ -194,6 +211,7 @@ class _Reader:
     def flush(self, counts: Counts) -> None:
         """Write the block sums of the inputs that wait."""
         if self._waiting:
+            self._give_turn()
             rows, starts, lengths = np.array(self._waiting).T.copy()
             sums = np.empty((len(rows), counts.sums.shape[1]), np.int64)
             sum_short(self._bytes, starts, lengths, sums)
@@ -202,10 +220,12 @@ class _Reader:
 
     def clear(self) -> None:
         """Forget the inputs that wait."""
+        self._give_turn()
         self._waiting.clear()
         self._used = 0
 
 
+_reading = threading.Lock()
 # Readers that are not in use: taken and given back, so that a small input does not pay for one.
 _idle: list[_Reader] = []
 
@@ -231,6 +251,8 @@ def count_batch(
     counts = features.counts(len(rows))
     with _reader() as reader:
         for place, row in enumerate(rows):
+            if input != "content":
+                reader.take_turn()
             try:
                 source = open_source(objs[row], input)
                 try:
