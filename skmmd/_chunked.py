@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any, TypeVar
 
 import joblib
@@ -134,16 +134,16 @@ def _results(
     if n_threads == 1:
         yield from map(block_stats, blocks)
         return
-    # joblib says how many; its own pool takes 10 ms to start, as long as a small job.
-    with ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[Future[Stats]] = deque()
-        try:
-            for block in blocks:
-                waiting.append(pool.submit(block_stats, block))
-                if len(waiting) > 2 * n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    # joblib says how many; its own pool takes 10 ms to start, as long as a small job. Threads of
+    # this one do not keep an interrupted process alive, should one of them wait for a file.
+    pool = ThreadPool(n_threads)
+    waiting: deque[AsyncResult[Stats]] = deque()
+    try:
+        for block in blocks:
+            waiting.append(pool.apply_async(block_stats, (block,)))
+            if len(waiting) > 2 * n_threads:
+                yield waiting.popleft().get()
+        while waiting:
+            yield waiting.popleft().get()
+    finally:
+        pool.terminate()
