@@ -448,8 +448,14 @@ def test_labels_of_rows_are_no_methods(label):
         lambda texts: np.array(texts, dtype=object),
         lambda texts: np.array(texts)[:, None],
         lambda texts: np.array(texts, dtype=object)[:, None],
-        lambda texts: np.array(texts, dtype=np.dtypes.StringDType()),
-        lambda texts: np.array(texts, dtype=np.dtypes.StringDType())[:, None],
+        *(
+            [
+                lambda texts: np.array(texts, dtype=np.dtypes.StringDType()),
+                lambda texts: np.array(texts, dtype=np.dtypes.StringDType())[:, None],
+            ]
+            if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType")
+            else []
+        ),
         tuple,
     ],
 )
