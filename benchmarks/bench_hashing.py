@@ -724,6 +724,7 @@ def quality(settings: Settings, report: Report) -> None:
                 report.remark(f"skipped {kind}: fewer than two classes of {settings.min_each}")
                 continue
             _classify(settings, report, peers, kind, found, folder)
+            _compare_strangers(settings, report, kind, found[0])
         _find_edits(settings, report, peers, folder)
         if settings.versions:
             _find_versions(settings, report, peers, folder)
@@ -759,6 +760,25 @@ def _classify(
     for name in _matrices(peers):
         claim = f"{kind}: accuracy of {RECOMMENDED}, beside {name}"
         report.verdict(claim, accuracy[RECOMMENDED], accuracy[name])
+
+
+def _compare_strangers(settings: Settings, report: Report, kind: str, paths: np.ndarray) -> None:
+    """How similar files are that have nothing to do with each other."""
+    digests = mmdt_digest(paths, input="filename")
+    rng = np.random.default_rng(settings.seed)
+    groups = {
+        "all": digests,
+        "mmdt_std >= 10": digests[mmdt_std(digests) >= 10],
+        "4 random contents of 2 MB": mmdt_digest([rng.bytes(2_000_000) for _ in range(4)]),
+    }
+    rows = []
+    for name, group in groups.items():
+        similarities = mmdt_similarity(group)[np.triu_indices(len(group), 1)]
+        if len(similarities):
+            low, middle, high = np.quantile(similarities, [0.0, 0.5, 0.99])
+            row = {"smallest": low, "median": middle, "99th percentile": high}
+            rows.append({"what": name, "pairs": len(similarities), **row})
+    report.table(f"{kind}: similarity of different files", rows)
 
 
 def _matrices(peers: Peers) -> list[str]:

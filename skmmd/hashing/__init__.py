@@ -1,7 +1,7 @@
 """MMDT: any file to a hash of fixed length, and features, neighbours and classes from it.
 
 objects -> bytes of known length, rows of numbers -> bytes  (_inputs, _sources, _signals)
-bytes -> picture -> block sums -> digest; counts of bytes   (_digest, _features, _loops)
+bytes -> picture -> block sums -> digest; counts of bytes   (_digest, _counts, _features)
 digests -> similarities, pairs, neighbours in buckets       (_similarity, _buckets)
 arrays -> a file without pickle, and back                   (_persistence)
 MMDTVectorizer, MMDTIndex, MMDTClassifier check, call one of these, and store

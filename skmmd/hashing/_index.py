@@ -1,5 +1,6 @@
 """Near-duplicates among many digests: :class:`MMDTIndex`."""
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -251,7 +252,7 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         graph = self._graph(len(queries), *pairs.T)
         distances = np.empty(graph.shape[0], dtype=object)
         places = np.empty(graph.shape[0], dtype=object)
-        for row, (start, stop) in enumerate(zip(graph.indptr, graph.indptr[1:], strict=False)):
+        for row, (start, stop) in enumerate(itertools.pairwise(graph.indptr)):
             order = np.argsort(graph.data[start:stop], kind="stable")
             distances[row] = graph.data[start:stop][order]
             places[row] = graph.indices[start:stop][order].astype(np.int64)
