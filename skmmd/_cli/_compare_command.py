@@ -13,7 +13,7 @@ __all__ = ["add_parser", "run"]
 _DESCRIPTION = """
 Print the similarity of two files, from 0 to 1.
 
-Similarities of unrelated files are around 0.7, and of small or compressed ones often above 0.95.
+Similarities of unrelated files are around 0.6, and of small or compressed ones often above 0.95.
 """
 
 
