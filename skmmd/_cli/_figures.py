@@ -1,6 +1,9 @@
 """Figures of the command line, drawn without a window."""
 
+import errno
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -9,9 +12,40 @@ from skmmd.inspection import MMDTestDisplay, SimilarityDisplay
 from skmmd.inspection._axes import FIRST, INK, NULL, check_matplotlib
 from skmmd.two_sample import FeatureScores, MMDTestResult
 
-__all__ = ["feature_bars", "new_figure", "save_similarity", "save_test"]
+__all__ = ["check_figure", "feature_bars", "new_figure", "save_similarity", "save_test"]
 
 _MOST_BARS = 20
+
+
+def check_figure(path: str) -> None:
+    """Raise if a figure cannot be written to `path`: before the work that it would show.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If matplotlib knows no format of that ending.
+    OSError
+        If the folder does not exist.
+    """
+    check_matplotlib("--plot")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    endings = sorted(FigureCanvasBase.get_supported_filetypes())
+    ending = Path(path).suffix[1:].lower()
+    # Without an ending matplotlib appends its own.
+    if ending and ending not in endings:
+        raise ValueError(
+            f"--plot {path}: no figure ends in .{ending}; name one of {', '.join(endings)}."
+        )
+    if not Path(path).parent.is_dir():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def new_figure(width: float, height: float) -> Any:

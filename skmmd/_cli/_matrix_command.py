@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from skmmd._cli._figures import save_similarity
+from skmmd._cli._figures import check_figure, save_similarity
 from skmmd._cli._files import (
     EXIT_STATUS,
     METRICS,
@@ -16,7 +16,6 @@ from skmmd._cli._files import (
 )
 from skmmd._cli._text import add_format, format_table, one_line, write, write_csv, write_json
 from skmmd.hashing import mmdt_pairs, mmdt_similarity
-from skmmd.inspection._axes import check_matplotlib
 
 __all__ = ["add_parser", "run"]
 
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot and arguments.pairs:
         raise ValueError("--plot draws the matrix; leave out --pairs.")
     if arguments.plot:
-        check_matplotlib("--plot")
+        check_figure(arguments.plot)
     found = read_digests(arguments)
     if arguments.pairs:
         _print_pairs(arguments, found)

@@ -10,10 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmmd import __version__
-from skmmd._cli._figures import save_test
+from skmmd._cli._figures import check_figure, save_test
 from skmmd._cli._tables import Samples, pair_samples, read_table
 from skmmd._cli._text import format_table
-from skmmd.inspection._axes import check_matplotlib
 from skmmd.kernels import KERNELS
 from skmmd.two_sample import FeatureScores, MMDTest, MMDTestResult
 
@@ -104,7 +103,7 @@ def _positive(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Compare the two files; return 1 if they differ, else 0."""
     if arguments.plot:
-        check_matplotlib("--plot")
+        check_figure(arguments.plot)
     samples = pair_samples(
         read_table(arguments.reference, delimiter=arguments.delimiter),
         read_table(arguments.current, delimiter=arguments.delimiter),

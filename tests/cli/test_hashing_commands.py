@@ -566,6 +566,31 @@ def test_missing_matplotlib_is_named_before_anything_is_read(files, capsys, monk
     assert "gone" not in err
 
 
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("x.txt", "--plot x.txt: no figure ends in .txt; name one of "),
+        ("no/folder/x.png", "No such file or directory: 'no/folder/x.png'"),
+    ],
+)
+@pytest.mark.parametrize("command", [["matrix", "gone"], ["test", "gone", "gone"]])
+def test_a_figure_that_cannot_be_is_refused_before_anything_is_read(
+    files, capsys, command, figure, message
+):
+    status, out, err = run(capsys, *command, "--plot", figure)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert "gone" not in err
+
+
+@pytest.mark.parametrize(
+    ("given", "written"), [("a", "a.png"), ("a.b.SVG", "a.b.SVG"), (".png", ".png.png")]
+)
+def test_endings_of_figures_are_those_of_matplotlib(files, capsys, given, written):
+    output(capsys, "matrix", "d", "--plot", given)
+    assert (files / written).stat().st_size > 1000
+
+
 def test_progress_shows_on_a_terminal_only(files, capsys, monkeypatch):
     assert run(capsys, "hash", "d")[2] == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
