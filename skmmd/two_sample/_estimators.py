@@ -1,4 +1,4 @@
-"""The test as scikit-learn estimators: :class:`MMDTest` and :class:`MMDTestCV`."""
+"""The test as a scikit-learn estimator, and what the estimators of labelled groups share."""
 
 from typing import Any, ClassVar
 
@@ -64,16 +64,14 @@ def power_criterion(
     """Return the power criterion J of each kernel on a pooled sample, shape (n_kernels,)."""
     # Not centred: the power criterion of the linear kernel depends on the origin.
     blocks = gram(kernel, gammas, sample.rows)
-    sums, _ = row_sums(blocks, sample.codes, sample.weight, sample.n_groups, n_jobs=n_jobs)
-    return power(sums, blocks.diagonal(), sample.codes, sample.weight, sample.n_groups)
+    sums, _ = row_sums(blocks, sample, n_jobs=n_jobs)
+    return power(sums, blocks.diagonal(), sample)
 
 
 def witness_power(sample: PooledSample, fitted: PooledSample) -> float:
     """Return J of rows given by their kernel values with the rows of another sample."""
-    member = np.eye(fitted.n_groups)[fitted.codes] * fitted.weight[:, None]
-    return witness_criterion(
-        sample.rows @ (member / member.sum(axis=0)), sample.codes, sample.weight, sample.n_groups
-    )
+    members = fitted.members
+    return witness_criterion(sample.rows @ (members / members.sum(axis=0)), sample)
 
 
 class GroupTest(Estimator):
@@ -110,16 +108,9 @@ class GroupTest(Estimator):
         """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=np.float64, order="C", reset=False)
-        sample = self.result_._sample
+        result = self.result_
         return group_witness(
-            self.result_.kernel,
-            self.best_gamma_,
-            points,
-            sample.rows,
-            sample.codes,
-            sample.weight,
-            sample.n_groups,
-            n_jobs=self.n_jobs,
+            result.kernel, self.best_gamma_, points, result._sample, n_jobs=self.n_jobs
         )
 
     def __sklearn_tags__(self) -> Tags:

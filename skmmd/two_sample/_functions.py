@@ -145,7 +145,7 @@ def observed_statistic(
 ) -> FloatArray:
     """Return the statistic of each kernel under the observed labeling, shape (n_kernels,)."""
     blocks = pooled_gram(kernel, gammas, sample)
-    sums, norm = row_sums(blocks, sample.codes, sample.weight, sample.n_groups, n_jobs=n_jobs)
+    sums, norm = row_sums(blocks, sample, n_jobs=n_jobs)
     pairs = self_pairs(blocks.diagonal(), sample.weight, unbiased)
     by_group = np.eye(sample.n_groups)[sample.codes]
     own = sums[:, np.arange(len(sample.codes)), sample.codes] * sample.weight + pairs

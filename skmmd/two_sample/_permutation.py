@@ -233,11 +233,10 @@ def asymptotic_test(
         if any(sample.weight[half].sum() <= 0.0 for half in halves[-1]):
             raise ValueError("method='asymptotic' drew rows of weight zero alone; use 'auto'.")
     (x, x_other), (y, y_other) = halves
-    learned = np.concatenate([x_other, y_other])
-    of_learned = [sample.rows[learned], sample.codes[learned], sample.weight[learned], 2]
+    learned = take_rows(sample, np.concatenate([x_other, y_other]))
     difference, variance = 0.0, 0.0
     for half, sign in ((x, 1.0), (y, -1.0)):
-        values = group_witness(kernel, gamma, sample.rows[half], *of_learned)
+        values = group_witness(kernel, gamma, sample.rows[half], learned)
         weight = sample.weight[half]
         mean = np.average(values, weights=weight)
         difference += sign * mean

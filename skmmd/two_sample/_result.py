@@ -144,16 +144,7 @@ class MMDTestResult:
         check_same_columns(
             None, None, (points.shape[1], self._sample.rows.shape[1]), ("Z", "the test's sample")
         )
-        sample = self._sample
-        return group_witness(
-            self.kernel,
-            self.best_gamma,
-            points,
-            sample.rows,
-            sample.codes,
-            sample.weight,
-            sample.n_groups,
-        )
+        return group_witness(self.kernel, self.best_gamma, points, self._sample)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the null distribution, the statistic and the critical value.

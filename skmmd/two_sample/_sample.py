@@ -52,6 +52,11 @@ class PooledSample:
         return np.bincount(self.codes, self.weight, self.n_groups).astype(np.float64)
 
     @property
+    def members(self) -> FloatArray:
+        """Weight of each row in the column of its group, else 0: (n_rows, n_groups)."""
+        return np.eye(self.n_groups)[self.codes] * self.weight[:, None]
+
+    @property
     def bandwidth_weight(self) -> FloatArray | None:
         """The weights, None if all are 1."""
         return None if np.all(self.weight == 1.0) else self.weight

@@ -1,11 +1,12 @@
 """Statistics and p-values from sums within groups: pure functions over arrays."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmmd.two_sample._sample import LONE
+from skmmd.two_sample._sample import LONE, PooledSample
 from skmmd.two_sample._sums import GroupSums
 
 __all__ = [
@@ -160,13 +161,7 @@ def critical_value(null: FloatArray, alpha: float, exact: bool) -> float:
     return float(np.partition(null, len(null) - rank)[len(null) - rank])
 
 
-def power(
-    sums: FloatArray,
-    diagonal: FloatArray,
-    codes: NDArray[np.intp],
-    weight: FloatArray,
-    n_groups: int,
-) -> FloatArray:
+def power(sums: FloatArray, diagonal: FloatArray, sample: PooledSample) -> FloatArray:
     """Return the power criterion J of each kernel, the mean over pairs of groups.
 
     ``J = MMD^2_u / sqrt(v + 1e-8)`` with ``v = 4 Var(h_x) / n_x + 4 Var(h_y) / n_y``, where
@@ -179,12 +174,8 @@ def power(
         From :func:`skmmd.two_sample._sums.row_sums`.
     diagonal : ndarray of shape (n_kernels, n_rows)
         Kernel value of each row with itself.
-    codes : ndarray of shape (n_rows,)
-        Group of each row.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows.
-    n_groups : int
-        Number of groups.
+    sample : PooledSample
+        The rows' groups and weights.
 
     Returns
     -------
@@ -196,42 +187,34 @@ def power(
     Sutherland, D. J. et al. (2017). Generative models and model criticism via optimized maximum
     mean discrepancy. ICLR.
     """
-    mass = np.bincount(codes, weight, n_groups)
-    values = []
-    for g in range(n_groups):
-        for h in range(g + 1, n_groups):
-            mmd2, variance = 0.0, 0.0
-            for own, other in ((g, h), (h, g)):
-                rows = codes == own
-                w = weight[rows]
-                # The copies of a row are other rows of its group.
-                within = sums[:, rows, own] + diagonal[:, rows] * (w - 1.0)
-                within = within / max(mass[own] - 1.0, 1e-12) if mass[own] > 1.0 else 0.0 * within
-                h_rows = within - sums[:, rows, other] / mass[other]
-                mean = h_rows @ w / mass[own]
-                mmd2 = mmd2 + mean
-                if mass[own] > 1.0:
-                    spread = ((h_rows - mean[:, None]) ** 2 @ w) / (mass[own] - 1.0)
-                    variance = variance + 4.0 * spread / mass[own]
-            values.append(mmd2 / np.sqrt(variance + _POWER_RIDGE))
+    mass, values = sample.mass, []
+    for g, h in itertools.combinations(range(sample.n_groups), 2):
+        mmd2, variance = 0.0, 0.0
+        for own, other in ((g, h), (h, g)):
+            rows = sample.codes == own
+            w = sample.weight[rows]
+            # The copies of a row are other rows of its group.
+            within = sums[:, rows, own] + diagonal[:, rows] * (w - 1.0)
+            within = within / max(mass[own] - 1.0, 1e-12) if mass[own] > 1.0 else 0.0 * within
+            h_rows = within - sums[:, rows, other] / mass[other]
+            mean = h_rows @ w / mass[own]
+            mmd2 = mmd2 + mean
+            if mass[own] > 1.0:
+                spread = ((h_rows - mean[:, None]) ** 2 @ w) / (mass[own] - 1.0)
+                variance = variance + 4.0 * spread / mass[own]
+        values.append(mmd2 / np.sqrt(variance + _POWER_RIDGE))
     return np.mean(values, axis=0)
 
 
-def witness_criterion(
-    means: FloatArray, codes: NDArray[np.intp], weight: FloatArray, n_groups: int
-) -> float:
+def witness_criterion(means: FloatArray, sample: PooledSample) -> float:
     """Return the power criterion of a witness that was learned on other rows.
 
     Parameters
     ----------
     means : ndarray of shape (n_rows, n_groups)
         Mean kernel value of each row with each group of the other rows.
-    codes : ndarray of shape (n_rows,)
-        Group of each row.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows.
-    n_groups : int
-        Number of groups.
+    sample : PooledSample
+        The rows' groups and weights.
 
     Returns
     -------
@@ -239,17 +222,17 @@ def witness_criterion(
         Mean difference of the witness over its standard error; the mean over pairs of groups.
     """
     values = []
-    for g in range(n_groups):
-        for h in range(g + 1, n_groups):
-            difference, variance = 0.0, 0.0
-            for group, sign in ((g, 1.0), (h, -1.0)):
-                rows = codes == group
-                mass = weight[rows].sum()
-                witness = means[rows, g] - means[rows, h]
-                mean = np.average(witness, weights=weight[rows])
-                difference += sign * mean
-                if mass > 1.0:
-                    squares = weight[rows] @ (witness - mean) ** 2
-                    variance += squares / (mass - 1.0) / mass
-            values.append(difference / np.sqrt(variance + _POWER_RIDGE))
+    for g, h in itertools.combinations(range(sample.n_groups), 2):
+        difference, variance = 0.0, 0.0
+        for group, sign in ((g, 1.0), (h, -1.0)):
+            rows = sample.codes == group
+            weight = sample.weight[rows]
+            mass = weight.sum()
+            witness = means[rows, g] - means[rows, h]
+            mean = np.average(witness, weights=weight)
+            difference += sign * mean
+            if mass > 1.0:
+                squares = weight @ (witness - mean) ** 2
+                variance += squares / (mass - 1.0) / mass
+        values.append(difference / np.sqrt(variance + _POWER_RIDGE))
     return float(np.mean(values))

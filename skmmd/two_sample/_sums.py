@@ -16,6 +16,7 @@ from skmmd._chunked import reduce_blocks, row_blocks
 from skmmd.kernels import Gram, Nystroem
 from skmmd.two_sample._labelings import Labels
 from skmmd.two_sample._loops import add_bin_sums
+from skmmd.two_sample._sample import PooledSample
 
 __all__ = [
     "BinSums",
@@ -323,22 +324,18 @@ def _sums_of_subsets(
 
 
 def row_sums(
-    gram: Gram,
-    codes: NDArray[np.intp],
-    weight: FloatArray,
-    n_groups: int,
-    *,
-    n_jobs: int | None = None,
-    verbose: int = 0,
+    gram: Gram, sample: PooledSample, *, n_jobs: int | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Sum the kernel values of each row with the rows of each group, itself left out.
 
     Parameters
     ----------
-    gram, weight, n_groups, n_jobs, verbose
-        As in :func:`labeled_sums`.
-    codes : ndarray of shape (n_rows,)
-        Group of each row.
+    gram : Gram
+        Kernels between the pooled rows.
+    sample : PooledSample
+        The rows' groups and weights.
+    n_jobs : int, default=None
+        Number of threads.
 
     Returns
     -------
@@ -347,28 +344,25 @@ def row_sums(
     norm : ndarray of shape (n_kernels,)
         Frobenius norm of the Gram matrix with zero diagonal.
     """
-    n_rows = len(codes)
+    weight, members = sample.weight, sample.members
     diagonal = gram.diagonal()
-    n_kernels = len(diagonal)
+    n_rows, n_kernels = len(weight), len(diagonal)
     plain = bool(np.all(weight == 1.0))
-    member = np.eye(n_groups)[codes] * weight[:, None]
 
     def block_stats(rows: slice) -> tuple[FloatArray, FloatArray]:
-        sums = np.zeros((n_kernels, n_rows, n_groups))
+        sums = np.zeros((n_kernels, *members.shape))
         squares = np.zeros(n_kernels)
         for columns in _upper_columns(n_rows, rows):
             factor = 1.0 if rows == columns else 2.0
             for k, tile in enumerate(gram.blocks(rows, columns)):
                 _zero_diagonal(tile, rows, columns)
-                sums[k, rows] += tile @ member[columns]
+                sums[k, rows] += tile @ members[columns]
                 if rows != columns:
-                    sums[k, columns] += tile.T @ member[rows]
+                    sums[k, columns] += tile.T @ members[rows]
                 squares[k] += factor * _square_sum(tile, weight[rows], weight[columns], plain)
         return sums, squares
 
-    sums, squares = reduce_blocks(
-        block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs, verbose=verbose, desc="tiles"
-    )
+    sums, squares = reduce_blocks(block_stats, row_blocks(n_rows, _TILE), _add, n_jobs=n_jobs)
     return sums, _norm(squares, diagonal, weight)
 
 

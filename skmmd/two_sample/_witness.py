@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from skmmd._chunked import reduce_blocks, row_blocks
 from skmmd.kernels import Kernel, gram
+from skmmd.two_sample._sample import PooledSample
 
 __all__ = ["group_witness", "mean_kernel"]
 
@@ -68,10 +69,7 @@ def group_witness(
     kernel: Kernel,
     gamma: float,
     points: FloatArray,
-    rows: FloatArray,
-    codes: NDArray[np.intp],
-    weight: FloatArray,
-    n_groups: int,
+    sample: PooledSample,
     *,
     n_jobs: int | None = None,
 ) -> FloatArray:
@@ -79,14 +77,10 @@ def group_witness(
 
     Parameters
     ----------
-    kernel, gamma, points, rows, n_jobs
+    kernel, gamma, points, n_jobs
         As in :func:`mean_kernel`.
-    codes : ndarray of shape (n_rows,)
-        Group of each row.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows.
-    n_groups : int
-        Number of groups.
+    sample : PooledSample
+        The groups.
 
     Returns
     -------
@@ -94,10 +88,10 @@ def group_witness(
         Mean kernel to group 0 minus mean kernel to group 1; for three or more groups one column
         each, mean kernel to the group minus mean kernel to all other rows.
     """
-    member = np.eye(n_groups)[codes] * weight[:, None]
+    weight, n_groups = sample.members, sample.n_groups
     if n_groups > 2:
-        member = np.hstack([member, weight[:, None] - member])
-    means = mean_kernel(kernel, gamma, points, rows, member, n_jobs=n_jobs)
+        weight = np.hstack([weight, sample.weight[:, None] - weight])
+    means = mean_kernel(kernel, gamma, points, sample.rows, weight, n_jobs=n_jobs)
     if n_groups > 2:
         return means[:, :n_groups] - means[:, n_groups:]
     return means[:, 0] - means[:, 1]
