@@ -12,7 +12,7 @@ from skmmd.hashing import (
     mmdt_similarity,
     mmdt_std,
 )
-from skmmd.inspection import MMDTestDisplay, SimilarityDisplay, WitnessDisplay
+from skmmd.inspection import MixtureDisplay, MMDTestDisplay, SimilarityDisplay, WitnessDisplay
 from skmmd.two_sample import (
     DriftUpdate,
     FeatureScores,
@@ -37,6 +37,7 @@ __all__ = [
     "MMDTestCV",
     "MMDTestDisplay",
     "MMDTestResult",
+    "MixtureDisplay",
     "SimilarityDisplay",
     "WitnessDisplay",
     "__version__",
