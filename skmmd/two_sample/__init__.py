@@ -1,7 +1,7 @@
 """MMD two-sample tests: whether samples come from one distribution, and where they differ.
 
 arrays -> PooledSample -> method and gammas          (_functions, _sample)
-rows, labelings -> sums of kernel values in groups   (_sums, _loops; _labelings draws them)
+rows, labelings -> sums of kernel values in groups   (_sums, _bin_sums, _tiles; _labelings)
 sums -> statistic, p-value -> MMDTestResult          (_statistics, _permutation, _result)
 witness and features say where the samples differ    (_witness, _features)
 MMDTest, MMDTestCV, MMDDriftDetector check, call one of these, and store

@@ -10,6 +10,7 @@ from scipy import special
 
 from skmmd._chunked import single_threaded_blas
 from skmmd.kernels import Kernel, canonical_order, nystroem
+from skmmd.two_sample._bin_sums import bin_sums, nystroem_sums, sums_of_bins
 from skmmd.two_sample._labelings import Bins, Labels, bin_rows, enumerate_labelings, permute_units
 from skmmd.two_sample._sample import PooledSample, can_center, pooled_gram, take_rows
 from skmmd.two_sample._statistics import (
@@ -19,7 +20,7 @@ from skmmd.two_sample._statistics import (
     permutation_pvalue,
     tie_of,
 )
-from skmmd.two_sample._sums import GroupSums, bin_sums, labeled_sums, nystroem_sums, sums_of_bins
+from skmmd.two_sample._sums import GroupSums, labeled_sums
 from skmmd.two_sample._witness import group_witness
 
 __all__ = ["Outcome", "asymptotic_test", "permutation_test"]
