@@ -1,6 +1,6 @@
 """The test itself: the statistic of the observed labeling against that of others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +106,7 @@ def permutation_test(
     }
     if method in ("exact", "permutation"):
         units, n_free = sample.codes, len(sample.codes)
-        options["single"] = not exact
-        sums_under = _sums_of_rows(sample, kernel, gammas, options)
+        sums_under = _sums_of_rows(sample, kernel, gammas, {**options, "single": not exact})
     else:
         n_landmarks = n_components if method == "nystroem" else 0
         # Landmarks are drawn first: which rows they are may not depend on the labels.
@@ -121,23 +120,12 @@ def permutation_test(
         batches = enumerate_labelings(sample.sizes, _EXACT_CHUNK)
     else:
         batches = iter([permute_units(rng, units, n_free, sample.n_groups, n_permutations)])
-    statistics = []
-    with single_threaded_blas():
-        for batch, labels in enumerate(batches):
-            if batch == 0:
-                # The observed labeling goes through the same sums as those it is compared with.
-                labels = np.vstack([units.astype(np.uint8), labels])
-            sums = sums_under(labels)
-            of_batch = group_statistic(sums, compared_unbiased)
-            if batch == 0:
-                first, per_kernel = sums, of_batch[:, 0].copy()
-            statistics.append(comparable(of_batch, sums.norm).max(axis=0))
+    first, per_kernel, pooled = _statistics_under(batches, units, sums_under, compared_unbiased)
     best_kernel = int(comparable(per_kernel[:, None], first.norm).argmax())
     if compared_unbiased and not unbiased:
         per_kernel = biased_statistic(first)
-    pooled = np.concatenate(statistics)
     statistic, null = float(pooled[0]), pooled[1:]
-    tie = tie_of(sums.norm, sums.rounding)
+    tie = tie_of(first.norm, first.rounding)
     if not (np.all(np.isfinite(pooled)) and np.isfinite(tie)):
         raise ValueError(
             "The kernel values leave the range of float64, so that the statistic is not finite; "
@@ -191,6 +179,23 @@ def _sums_of_bins(
         return sums_of_bins(between, labels, sample.n_groups)
 
     return sums_under
+
+
+def _statistics_under(
+    batches: Iterator[Labels], units: NDArray[np.intp], sums_under: SumsUnder, unbiased: bool
+) -> tuple[GroupSums, FloatArray, FloatArray]:
+    """Return the first sums, the observed statistic of each kernel, and the largest, pooled.
+
+    The observed labeling is the first, and goes through the same sums as those it is compared with.
+    """
+
+    def largest(sums: GroupSums) -> FloatArray:
+        return comparable(group_statistic(sums, unbiased), sums.norm).max(axis=0)
+
+    with single_threaded_blas():
+        first = sums_under(np.vstack([units.astype(np.uint8), next(batches)]))
+        pooled = [largest(first), *(largest(sums_under(labels)) for labels in batches)]
+    return first, group_statistic(first, unbiased)[:, 0].copy(), np.concatenate(pooled)
 
 
 def asymptotic_test(
