@@ -6,6 +6,7 @@ Nothing here imports skmmd. Slow on purpose; use a few dozen rows.
 import itertools
 import math
 import statistics
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -577,3 +578,313 @@ def stretched(content):
     """Return a short signal as 4096 bytes, each the nearest to its left."""
     n = len(content)
     return content if n >= 4096 else bytes(content[k * n // 4096] for k in range(4096))
+
+
+# --------------------------------------------------------------------------------------
+# mixtures
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Parameters of a Gaussian mixture, the covariances in the shape of their type.
+
+    With noise, `noise_widths` are the sides of the box on which it is uniform.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    covariance_type: str
+    noise_weight: float = 0.0
+    noise_widths: np.ndarray | None = None
+
+
+def mixture_matrices(mixture):
+    """Return one full covariance matrix for each component."""
+    k, d = mixture.means.shape
+    C = mixture.covariances
+    return np.array(
+        [
+            {
+                "full": lambda j: C[j],
+                "tied": lambda j: C,
+                "diag": lambda j: np.diag(C[j]),
+                "spherical": lambda j: C[j] * np.eye(d),
+                "tied_diag": lambda j: np.diag(C),
+                "tied_spherical": lambda j: C * np.eye(d),
+            }[mixture.covariance_type](j)
+            for j in range(k)
+        ]
+    )
+
+
+def lower_factor(matrix):
+    """Return the Cholesky factor in long double."""
+    A = np.asarray(matrix, dtype=np.longdouble)
+    L = np.zeros_like(A)
+    for i in range(len(A)):
+        for j in range(i + 1):
+            rest = A[i, j] - sum(L[i, m] * L[j, m] for m in range(j))
+            L[i, j] = np.sqrt(rest) if i == j else rest / L[j, j]
+    return L
+
+
+def gaussian_log_density(x, mean, covariance):
+    """Return log N(x; mean, covariance) in long double; 0 where x has no column."""
+    L = lower_factor(covariance)
+    difference = np.asarray(x, dtype=np.longdouble) - np.asarray(mean, dtype=np.longdouble)
+    z = np.zeros_like(difference)
+    for i in range(len(z)):
+        z[i] = (difference[i] - sum(L[i, m] * z[m] for m in range(i))) / L[i, i]
+    logarithms = sum((np.log(L[i, i]) for i in range(len(z))), np.longdouble(0))
+    constant = len(z) * np.log(2 * np.longdouble(np.pi))
+    return -(constant + (z * z).sum()) / 2 - logarithms
+
+
+def mixture_weighted_log_densities(mixture, x):
+    """Return log(w_k N(x_o; k)) of each component, and of the noise last if there is one.
+
+    Only the columns of x that are not NaN count.
+    """
+    seen = np.flatnonzero(~np.isnan(x))
+    terms = [
+        np.log(np.longdouble(w)) + gaussian_log_density(x[seen], m[seen], C[np.ix_(seen, seen)])
+        if w > 0
+        else np.longdouble(-np.inf)
+        for w, m, C in zip(mixture.weights, mixture.means, mixture_matrices(mixture), strict=True)
+    ]
+    if mixture.noise_widths is not None:
+        volume = math.prod(float(mixture.noise_widths[j]) for j in seen)
+        terms.append(np.log(np.longdouble(mixture.noise_weight)) - np.log(np.longdouble(volume)))
+    return np.array(terms)
+
+
+def log_sum_exp(terms):
+    top = max(terms)
+    return top + np.log(sum(np.exp(t - top) for t in terms))
+
+
+def mixture_log_density(mixture, X):
+    """Return log p(x) of each row; an all-NaN row has 0."""
+    values = [log_sum_exp(mixture_weighted_log_densities(mixture, x)) for x in as_rows(X)]
+    return np.array(values, dtype=np.float64)
+
+
+def mixture_responsibilities(mixture, X):
+    """Return the posterior of each component (the noise last) for each row."""
+    rows = []
+    for x in as_rows(X):
+        terms = mixture_weighted_log_densities(mixture, x)
+        rows.append(np.exp(terms - log_sum_exp(terms)))
+    return np.array(rows, dtype=np.float64)
+
+
+def gaussian_conditional(x, mean, covariance):
+    """Return E[x | x_o] and the covariance of x given x_o, zero where x is not NaN."""
+    seen, hidden = np.flatnonzero(~np.isnan(x)), np.flatnonzero(np.isnan(x))
+    completed, spread = np.array(x), np.zeros_like(covariance)
+    gain = (
+        np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, hidden)]).T
+        if len(seen)
+        else np.zeros((len(hidden), 0))
+    )
+    completed[hidden] = mean[hidden] + gain @ (x[seen] - mean[seen])
+    spread[np.ix_(hidden, hidden)] = (
+        covariance[np.ix_(hidden, hidden)] - gain @ covariance[np.ix_(seen, hidden)]
+    )
+    return completed, spread
+
+
+def mixture_statistics(mixture, X, weights=None):
+    """Return mean log p(x_o), the mass, means and scatter matrices of the E step, and of noise.
+
+    The scatter is about the new means; a hidden x has its conditional mean and covariance.
+    """
+    X = as_rows(X)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    responsibilities = mixture_responsibilities(mixture, X) * weights[:, None]
+    k, d = mixture.means.shape
+    masses, means, scatters = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+    for j, covariance in enumerate(mixture_matrices(mixture)):
+        r = responsibilities[:, j]
+        completed = [gaussian_conditional(x, mixture.means[j], covariance) for x in X]
+        masses[j] = math.fsum(r)
+        means[j] = sum(r[i] * completed[i][0] for i in range(len(X))) / masses[j]
+        for i in range(len(X)):
+            difference = completed[i][0] - means[j]
+            scatters[j] += r[i] * (np.outer(difference, difference) + completed[i][1])
+    log_likelihood = math.fsum(weights * mixture_log_density(mixture, X)) / weights.sum()
+    noise = math.fsum(responsibilities[:, k]) if mixture.noise_widths is not None else 0.0
+    return log_likelihood, masses, means, scatters, noise
+
+
+def mixture_covariances(covariance_type, masses, scatters, reg_covar=0.0, prior=None):
+    """Return the covariances of the M step.
+
+    `prior` is (scale, degrees of freedom) of an inverse-Wishart law, whose mode given n rows of
+    p columns and their scatter S is (S + scale) / (n + degrees of freedom + p + 1).
+    """
+    k, d, _ = scatters.shape
+
+    def estimate(scatter, n, scale, p):
+        if prior is None:
+            return scatter / n + reg_covar * (np.eye(d) if np.ndim(scatter) else 1.0)
+        return (scatter + scale) / (n + prior[1] + p + 1)
+
+    scale = np.zeros((d, d)) if prior is None else prior[0] * np.eye(d)
+    pooled, n = sum(scatters), sum(masses)
+    if covariance_type == "full":
+        return np.array([estimate(scatters[j], masses[j], scale, d) for j in range(k)])
+    if covariance_type == "tied":
+        return estimate(pooled, n, scale, d)
+    if covariance_type == "diag":
+        return np.array(
+            [
+                [estimate(S[i, i], m, scale[i, i], 1) for i in range(d)]
+                for S, m in zip(scatters, masses, strict=True)
+            ]
+        )
+    if covariance_type == "tied_diag":
+        return np.array([estimate(pooled[i, i], n, scale[i, i], 1) for i in range(d)])
+    if covariance_type == "spherical":
+        return np.array(
+            [
+                estimate(np.trace(S), m * d, scale[0, 0], 1)
+                for S, m in zip(scatters, masses, strict=True)
+            ]
+        )
+    return np.array(estimate(np.trace(pooled), n * d, scale[0, 0], 1))
+
+
+def mixture_em_step(mixture, X, weights=None, reg_covar=0.0, prior=None):
+    """Return the mixture after one step of EM, and the mean log-likelihood before it."""
+    log_likelihood, masses, means, scatters, noise = mixture_statistics(mixture, X, weights)
+    total = masses.sum() + noise
+    stepped = replace(
+        mixture,
+        weights=masses / total,
+        means=means,
+        covariances=mixture_covariances(
+            mixture.covariance_type, masses, scatters, reg_covar, prior
+        ),
+        noise_weight=noise / total,
+    )
+    return stepped, log_likelihood
+
+
+def mixture_em(mixture, X, n_steps, **options):
+    """Return the mixture after so many steps, and the log-likelihoods before each of them."""
+    history = []
+    for _ in range(n_steps):
+        mixture, log_likelihood = mixture_em_step(mixture, X, **options)
+        history.append(log_likelihood)
+    return mixture, history
+
+
+def mixture_log_prior(mixture, scale, degrees_of_freedom):
+    """Return the log prior of the covariances but for constants.
+
+    Each covariance matrix of p columns, or each variance (p = 1), adds
+    -(degrees of freedom + p + 1)/2 log|C| - tr(scale C^-1)/2.
+    """
+    C = np.asarray(mixture.covariances)
+    if mixture.covariance_type in ("full", "tied"):
+        d = C.shape[-1]
+        return sum(
+            -(degrees_of_freedom + d + 1) / 2 * np.linalg.slogdet(c)[1]
+            - scale * np.trace(np.linalg.inv(c)) / 2
+            for c in C.reshape(-1, d, d)
+        )
+    return sum(
+        -(degrees_of_freedom + 2) / 2 * math.log(c) - scale / c / 2 for c in C.ravel().tolist()
+    )
+
+
+def mixture_n_parameters(covariance_type, k, d):
+    """Count the free parameters: covariances, means, weights that add up to one."""
+    covariances = {
+        "full": k * d * (d + 1) // 2,
+        "tied": d * (d + 1) // 2,
+        "diag": k * d,
+        "spherical": k,
+        "tied_diag": d,
+        "tied_spherical": 1,
+    }[covariance_type]
+    return covariances + k * d + k - 1
+
+
+def mixture_criteria(mixture, X, weights=None):
+    """Return BIC, AIC and ICL, the lower the better; weights are counts of rows.
+
+    ICL is BIC plus twice the entropy of the responsibilities.
+    """
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    log_likelihood = math.fsum(weights * mixture_log_density(mixture, X))
+    n_parameters = mixture_n_parameters(mixture.covariance_type, *mixture.means.shape)
+    bic = -2 * log_likelihood + n_parameters * math.log(weights.sum())
+    entropy = -math.fsum(
+        w * r * math.log(r)
+        for w, row in zip(weights, mixture_responsibilities(mixture, X), strict=True)
+        for r in row
+        if r > 0
+    )
+    return bic, -2 * log_likelihood + 2 * n_parameters, bic + 2 * entropy
+
+
+def conditional_mixture(mixture, x):
+    """Return the mixture of the columns of x that are NaN given the others, with full matrices."""
+    hidden = np.flatnonzero(np.isnan(x))
+    terms = mixture_weighted_log_densities(mixture, x)
+    parts = [
+        gaussian_conditional(x, m, C)
+        for m, C in zip(mixture.means, mixture_matrices(mixture), strict=True)
+    ]
+    return Mixture(
+        weights=np.exp(terms - log_sum_exp(terms)).astype(np.float64),
+        means=np.array([mean[hidden] for mean, _ in parts]),
+        covariances=np.array([spread[np.ix_(hidden, hidden)] for _, spread in parts]),
+        covariance_type="full",
+    )
+
+
+def mixture_moments(mixture):
+    """Return the mean and the covariance matrix of the mixture."""
+    mean = sum(w * m for w, m in zip(mixture.weights, mixture.means, strict=True))
+    second = sum(
+        w * (C + np.outer(m, m))
+        for w, m, C in zip(mixture.weights, mixture.means, mixture_matrices(mixture), strict=True)
+    )
+    return mean, second - np.outer(mean, mean)
+
+
+def online_em_step(mixture, X, step_size, weights=None, reg_covar=0.0):
+    """Return the mixture after one step of online EM (Cappe and Moulines, 2009).
+
+    The statistics (mass, first and second moment of each component, per unit of weight) move to
+    those of the batch by `step_size`; the M step follows.
+    """
+    _, masses, means, scatters, _ = mixture_statistics(mixture, X, weights)
+    total = masses.sum()
+    d = mixture.means.shape[1]
+    old = mixture_matrices(mixture) - reg_covar * np.eye(d)
+
+    def outer(m):
+        return np.array([np.outer(row, row) for row in m])
+
+    def moved(before, batch):
+        return (1 - step_size) * before + step_size * batch
+
+    s0 = moved(mixture.weights, masses / total)
+    s1 = moved(mixture.weights[:, None] * mixture.means, masses[:, None] * means / total)
+    s2 = moved(
+        mixture.weights[:, None, None] * (old + outer(mixture.means)),
+        (scatters + masses[:, None, None] * outer(means)) / total,
+    )
+    new_means = s1 / s0[:, None]
+    new_scatters = s2 - s0[:, None, None] * outer(new_means)
+    return replace(
+        mixture,
+        weights=s0,
+        means=new_means,
+        covariances=mixture_covariances(mixture.covariance_type, s0, new_scatters, reg_covar),
+    )
