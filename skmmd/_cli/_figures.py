@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skmmd.inspection import MMDTestDisplay, SimilarityDisplay
 from skmmd.inspection._axes import FIRST, INK, NULL, check_matplotlib
 from skmmd.two_sample import FeatureScores, MMDTestResult
 
-__all__ = ["check_figure", "feature_bars", "new_figure", "save_similarity", "save_test"]
+__all__ = [
+    "check_figure",
+    "feature_bars",
+    "hundredths",
+    "new_figure",
+    "save_similarity",
+    "save_test",
+]
 
 _MOST_BARS = 20
 
@@ -79,6 +87,24 @@ def feature_bars(ax: Any, scores: FeatureScores, names: Sequence[str], alpha: fl
     more = f"; {hidden} more not shown" if hidden else ""
     ax.set_title(f"features (blue: differs at {alpha:g}{more})", fontsize="small", loc="left")
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def hundredths(
+    ax: Any, values: NDArray[np.float64], shown: NDArray[np.bool_], largest: float
+) -> Any:
+    """Draw a matrix, dark where it is high, with a hundred times its values; return the image."""
+    image = ax.imshow(values, cmap="Blues", vmin=0.0, vmax=largest)
+    for i, j in np.argwhere(shown):
+        ax.text(
+            j,
+            i,
+            f"{100 * values[i, j]:.0f}",
+            ha="center",
+            va="center",
+            fontsize="small",
+            color="white" if values[i, j] > 0.6 * largest else INK,
+        )
+    return image
 
 
 def save_test(

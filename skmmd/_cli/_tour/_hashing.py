@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_va
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skmmd._cli._figures import new_figure
+from skmmd._cli._figures import hundredths, new_figure
 from skmmd._cli._tour._findings import Figure, Finding, Part, timed
 from skmmd._cli._tour._installed import InstalledFiles, installed_files
 from skmmd.hashing import (
@@ -128,18 +128,7 @@ def _confusion_figure(kinds: NDArray[np.str_], predicted: NDArray[np.str_]) -> F
     shares = confusion_matrix(kinds, predicted, labels=labels, normalize="true")
     drawn = new_figure(_WIDTH, 4.6)
     ax = drawn.subplots()
-    ax.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    for (i, j), share in np.ndenumerate(shares):
-        if share > 0:
-            ax.text(
-                j,
-                i,
-                f"{100 * share:.0f}",
-                ha="center",
-                va="center",
-                fontsize="small",
-                color="white" if share > 0.6 else INK,
-            )
+    hundredths(ax, shares, shares > 0.0, 1.0)
     ax.set_xticks(range(len(labels)), labels, rotation=45, fontsize="small")
     ax.set_yticks(range(len(labels)), labels, fontsize="small")
     ax.set_xlabel("predicted kind")

@@ -1,6 +1,6 @@
 """The tour's part of :mod:`skmmd.two_sample`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from sklearn.datasets import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmmd._cli._figures import feature_bars, new_figure
+from skmmd._cli._figures import feature_bars, hundredths, new_figure
 from skmmd._cli._tour._findings import Figure, Finding, Part, timed
 from skmmd.inspection import MMDTestDisplay, WitnessDisplay
 from skmmd.inspection._axes import FIRST, INK, NULL, REST
@@ -220,20 +220,7 @@ def _all_digits(quick: bool) -> Finding:
     far = np.unravel_index(distances.argmax(), distances.shape)
     drawn = new_figure(_WIDTH, 4.6)
     ax = drawn.subplots()
-    image = ax.imshow(distances, cmap="Blues")
-    for i in range(10):
-        for j in range(10):
-            if i != j:
-                dark = distances[i, j] > 0.6 * distances.max()
-                ax.text(
-                    j,
-                    i,
-                    f"{100 * distances[i, j]:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize="x-small",
-                    color="white" if dark else INK,
-                )
+    image = hundredths(ax, distances, ~np.eye(10, dtype=np.bool_), distances.max())
     ax.set_xticks(range(10))
     ax.set_yticks(range(10))
     ax.set_xlabel("digit")
@@ -346,6 +333,33 @@ def _iris_choice(quick: bool) -> Finding:
     test, seconds = timed(
         lambda: MMDTestCV(n_permutations=_permutations(quick), random_state=0).fit(X, y)
     )
+    contour = new_figure(_WIDTH, _HEIGHT)
+    WitnessDisplay.from_estimator(
+        test, X, y, feature_names=data.feature_names, features=(2, 3)
+    ).plot(ax=contour.subplots())
+    return Finding(
+        title="A kernel chosen by the data",
+        question="Two kinds of iris that look alike: which kernel tells them apart best, and does "
+        "the answer hold on flowers that did not choose it?",
+        data="iris, 50 + 50 x 4",
+        call="MMDTestCV().fit(X, species)",
+        outcome=f"{test.kernel_}, gamma {test.best_gamma_:.2g}; p = {test.pvalue_:.3g}",
+        reading="One half of the flowers chose the kernel by the power that it promises, the other "
+        "half tested it once. To choose and test on the same rows would raise false alarms far "
+        "above the level.",
+        seconds=seconds,
+        figures=(
+            _power_figure(test),
+            Figure(
+                "iris_witness",
+                "The witness of the chosen kernel in the two measurements of the petals.",
+                contour,
+            ),
+        ),
+    )
+
+
+def _power_figure(test: MMDTestCV) -> Figure:
     results = test.cv_results_
     drawn = new_figure(_WIDTH, _HEIGHT)
     ax = drawn.subplots()
@@ -373,33 +387,10 @@ def _iris_choice(quick: bool) -> Finding:
     ax.set_ylabel("power criterion J, mean of the folds")
     ax.legend(frameon=False, fontsize="small")
     ax.spines[["top", "right"]].set_visible(False)
-    contour = new_figure(_WIDTH, _HEIGHT)
-    WitnessDisplay.from_estimator(
-        test, X, y, feature_names=data.feature_names, features=(2, 3)
-    ).plot(ax=contour.subplots())
-    return Finding(
-        title="A kernel chosen by the data",
-        question="Two kinds of iris that look alike: which kernel tells them apart best, and does "
-        "the answer hold on flowers that did not choose it?",
-        data="iris, 50 + 50 x 4",
-        call="MMDTestCV().fit(X, species)",
-        outcome=f"{test.kernel_}, gamma {test.best_gamma_:.2g}; p = {test.pvalue_:.3g}",
-        reading="One half of the flowers chose the kernel by the power that it promises, the other "
-        "half tested it once. To choose and test on the same rows would raise false alarms far "
-        "above the level.",
-        seconds=seconds,
-        figures=(
-            Figure(
-                "iris_power",
-                "The power criterion of each candidate on the first half. Higher is better.",
-                drawn,
-            ),
-            Figure(
-                "iris_witness",
-                "The witness of the chosen kernel in the two measurements of the petals.",
-                contour,
-            ),
-        ),
+    return Figure(
+        "iris_power",
+        "The power criterion of each candidate on the first half. Higher is better.",
+        drawn,
     )
 
 
@@ -429,9 +420,9 @@ def _kernels(quick: bool) -> Finding:
     # A moderate question: with all rows every kernel would find the difference.
     rows = np.random.default_rng(0).choice(len(X), 120, replace=False)
     young = age[rows] < np.median(age)
-    results, times = {}, {}
+    pvalues, total = {}, 0.0
     for kernel in KERNELS:
-        results[kernel], times[kernel] = timed(
+        result, seconds = timed(
             partial(
                 mmd_test,
                 X[rows[young]],
@@ -441,30 +432,9 @@ def _kernels(quick: bool) -> Finding:
                 random_state=0,
             )
         )
-    drawn = new_figure(_WIDTH, 3.6)
-    ax = drawn.subplots()
-    pvalues = [results[kernel].pvalue for kernel in KERNELS]
-    places = np.arange(len(KERNELS))
-    colors = [FIRST if pvalue <= 0.05 else NULL for pvalue in pvalues]
-    ax.scatter(pvalues, places, s=70, color=colors, zorder=3)
-    for place, pvalue in zip(places, pvalues, strict=True):
-        ax.annotate(
-            f"{pvalue:.3g}",
-            (pvalue, place),
-            xytext=(9, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-        )
-    ax.set_yticks(places, list(KERNELS))
-    ax.grid(axis="y", color=NULL, alpha=0.4)
-    ax.axvline(0.05, color=REST, linestyle="--", linewidth=1.2)
-    ax.set_xscale("log")
-    ax.margins(x=0.15)
-    ax.invert_yaxis()
-    ax.set_xlabel("p-value (dashed: 0.05)")
-    ax.spines[["top", "right"]].set_visible(False)
-    n_found = sum(pvalue <= 0.05 for pvalue in pvalues)
+        pvalues[kernel] = result.pvalue
+        total += seconds
+    n_found = sum(pvalue <= 0.05 for pvalue in pvalues.values())
     return Finding(
         title="One question, many kernels",
         question="Do younger and older patients differ in body mass and blood values, as seen in "
@@ -476,14 +446,37 @@ def _kernels(quick: bool) -> Finding:
         "polynomial one low moments, and the others any difference at the widths that are "
         "compared. To try all and report the smallest p-value would not be a valid test; decide "
         "before, or let MMDTestCV choose.",
-        seconds=sum(times.values()),
-        figures=(
-            Figure(
-                "diabetes_kernels",
-                "The p-value under each kernel, on a logarithmic scale. Blue: at most 0.05.",
-                drawn,
-            ),
-        ),
+        seconds=total,
+        figures=(_pvalues_figure(pvalues),),
+    )
+
+
+def _pvalues_figure(pvalues: Mapping[str, float]) -> Figure:
+    drawn = new_figure(_WIDTH, 3.6)
+    ax = drawn.subplots()
+    colors = [FIRST if pvalue <= 0.05 else NULL for pvalue in pvalues.values()]
+    ax.scatter(list(pvalues.values()), range(len(pvalues)), s=70, color=colors, zorder=3)
+    for place, pvalue in enumerate(pvalues.values()):
+        ax.annotate(
+            f"{pvalue:.3g}",
+            (pvalue, place),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+        )
+    ax.set_yticks(range(len(pvalues)), list(pvalues))
+    ax.grid(axis="y", color=NULL, alpha=0.4)
+    ax.axvline(0.05, color=REST, linestyle="--", linewidth=1.2)
+    ax.set_xscale("log")
+    ax.margins(x=0.15)
+    ax.invert_yaxis()
+    ax.set_xlabel("p-value (dashed: 0.05)")
+    ax.spines[["top", "right"]].set_visible(False)
+    return Figure(
+        "diabetes_kernels",
+        "The p-value under each kernel, on a logarithmic scale. Blue: at most 0.05.",
+        drawn,
     )
 
 
