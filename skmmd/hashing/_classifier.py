@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import Tags, assert_all_finite
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
@@ -234,9 +234,3 @@ class MMDTClassifier(ClassifierMixin, DigestInput):
         return self._labels_with_rejected()[
             np.where(rejected, len(self.classes_), shares.argmax(axis=1))
         ]
-
-    def __sklearn_tags__(self) -> Tags:
-        """Return the tags: text and rows of numbers will do."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        return tags

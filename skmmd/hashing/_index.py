@@ -403,9 +403,8 @@ class MMDTIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DigestInput):
         return self.n_samples_fit_
 
     def __sklearn_tags__(self) -> Tags:
-        """Return the tags: text and rows of numbers will do."""
+        """Return the tags: a graph of float64 comes out, whatever goes in."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 

@@ -9,18 +9,17 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from skmmd._validation import (
-    Estimator,
     Integral,
     Real,
     StrOptions,
     check_is_fitted,
     feature_names,
     fit_method,
-    validate_data,
 )
+from skmmd.hashing._digest_input import RawInput
 from skmmd.hashing._features import FeatureSet, extract, warn_of_errors
 from skmmd.hashing._inputs import raw_objects
-from skmmd.hashing._signals import Signals, row_dtype, value_range
+from skmmd.hashing._signals import Signals, value_range
 from skmmd.hashing._sources import INPUTS, is_raw
 
 __all__ = ["MMDTVectorizer", "check_scaling"]
@@ -37,7 +36,7 @@ def check_scaling(scaling: str | tuple[float, float]) -> None:
         )
 
 
-class MMDTVectorizer(TransformerMixin, Estimator):
+class MMDTVectorizer(TransformerMixin, RawInput):
     """Turn files, bytes, text or rows of numbers into vectors of fixed length.
 
     Parameters
@@ -169,10 +168,9 @@ class MMDTVectorizer(TransformerMixin, Estimator):
         given = None if isinstance(self.scaling, str) else self.scaling
         if raw_objects(X) is None:
             rows = self._rows(X, reset=True)
-            self.scale_: tuple[float, float] | None = given or value_range(rows)
+            self.scale_ = given or value_range(rows)
         else:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
+            self._forget_columns()
             self.scale_ = given
         self.errors_: dict[int, str] = {}
         return self
@@ -253,9 +251,6 @@ class MMDTVectorizer(TransformerMixin, Estimator):
         )
         return columns
 
-    def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        return validate_data(self, X, dtype=row_dtype(X), order="C", reset=reset)
-
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the columns: "sensitive0", "sensitive1", ...
 
@@ -280,8 +275,7 @@ class MMDTVectorizer(TransformerMixin, Estimator):
         return np.array(FeatureSet(self.features, self.dtype).names, dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
-        """Return the tags: text and rows of numbers will do, and objects need no fit."""
+        """Return the tags: the columns' type is that of the features, or `dtype`."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
