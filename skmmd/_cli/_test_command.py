@@ -1,7 +1,6 @@
 """``skmmd test REFERENCE CURRENT`` asks whether two files hold samples of one distribution."""
 
 import argparse
-import json
 import math
 from typing import Any
 
@@ -12,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skmmd import __version__
 from skmmd._cli._figures import check_figure, save_test
 from skmmd._cli._tables import Samples, pair_samples, read_table
-from skmmd._cli._text import format_table
+from skmmd._cli._text import format_table, write, write_json
 from skmmd.kernels import KERNELS
 from skmmd.two_sample import FeatureScores, MMDTest, MMDTestResult
 
@@ -126,9 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         save_test(arguments.plot, test.result_, scores, samples.names)
     if arguments.json:
-        print(json.dumps(_as_json(arguments, samples, test.result_, scores), indent=2))
+        write_json(_as_json(arguments, samples, test.result_, scores))
     else:
-        print(_as_text(arguments, samples, test.result_, scores))
+        write(_as_text(arguments, samples, test.result_, scores))
     return int(test.result_.rejected)
 
 
