@@ -1,7 +1,5 @@
 """Figures of the command line, drawn without a window."""
 
-import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmmd._cli._files import check_folder
 from skmmd.inspection import MMDTestDisplay, SimilarityDisplay
 from skmmd.inspection._axes import FIRST, INK, NULL, check_matplotlib
 from skmmd.two_sample import FeatureScores, MMDTestResult
@@ -39,7 +38,7 @@ def check_figure(path: str) -> None:
         If matplotlib is missing.
     ValueError
         If matplotlib knows no format of that ending.
-    OSError
+    FileNotFoundError
         If the folder does not exist.
     """
     check_matplotlib("--plot")
@@ -52,8 +51,7 @@ def check_figure(path: str) -> None:
         raise ValueError(
             f"--plot {path}: no figure ends in .{ending}; name one of {', '.join(endings)}."
         )
-    if not Path(path).parent.is_dir():
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    check_folder(path)
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -1,6 +1,7 @@
 """What the commands on files share: options and entries -> rows of digests or features."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ __all__ = [
     "THRESHOLD",
     "Rows",
     "add_paths",
+    "check_folder",
     "named_entries",
     "progress",
     "read_digests",
@@ -177,6 +179,23 @@ def named_entries(arguments: argparse.Namespace) -> Iterator[Entry]:
     if not paths:
         raise ValueError("there are no PATHS; name files or folders, or - for standard input.")
     return expand(paths, members=arguments.members)
+
+
+def check_folder(path: str) -> None:
+    """Raise if there is no folder to write a file to: before the work that it would hold.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its folder does not exist.
+    """
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _listed_paths(path: str) -> list[str]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from skmmd._cli._files import EXIT_STATUS, METRICS, add_paths, read_digests
+from skmmd._cli._files import EXIT_STATUS, METRICS, add_paths, check_folder, read_digests
 from skmmd._cli._text import one_line, write
 from skmmd.hashing import MMDTIndex
 
@@ -50,6 +50,7 @@ def _tolerance(text: str) -> int | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the index; return 1 if a file could not be read, else 0."""
+    check_folder(arguments.output)
     found = read_digests(arguments)
     if found.names:
         index = MMDTIndex(tolerance=arguments.tolerance, metric=arguments.metric)

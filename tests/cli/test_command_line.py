@@ -253,6 +253,19 @@ def test_missing_matplotlib_is_named_before_anything_is_done(files, capsys, monk
     assert not (files / "tour").exists()
 
 
+def test_columns_with_any_name_are_printed(files):
+    content = (files / "reference.csv").read_text("utf-8").replace("b,c", "größe,c", 1)
+    (files / "named.csv").write_text(content, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, "test", "named.csv", "named.csv"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        cwd=files,
+        capture_output=True,
+        check=True,
+    )
+    assert rb"gr\xf6\xdfe  " in done.stdout
+
+
 def test_warnings_are_told_without_their_source(tmp_path):
     (tmp_path / "one.csv").write_text("x\n1\n")
     (tmp_path / "many.csv").write_text("x\n" + "\n".join(map(str, range(30))))

@@ -583,6 +583,13 @@ def test_a_figure_that_cannot_be_is_refused_before_anything_is_read(
     assert "gone" not in err
 
 
+def test_an_index_without_a_folder_is_refused_before_anything_is_read(files, capsys):
+    status, out, err = run(capsys, "index", "gone", "-o", "no/folder/x.npz")
+    assert (status, out) == (2, "")
+    assert "No such file or directory: 'no/folder/x.npz'" in err
+    assert "gone" not in err
+
+
 @pytest.mark.parametrize(
     ("given", "written"), [("a", "a.png"), ("a.b.SVG", "a.b.SVG"), (".png", ".png.png")]
 )
