@@ -4,6 +4,7 @@
 section measures and what its figures mean.
 """
 
+import bisect
 import contextlib
 import ctypes
 import functools
@@ -666,12 +667,22 @@ def long_fit(case: Case, max_iter: int, accelerate: str | None, start: Any = Non
     return fit_quietly(model, case.X)
 
 
-def first_pass(model: Any, target: float) -> float:
-    """Return the data passes after which the log-likelihood reached the target, or infinity."""
+def passes_to(case: Case, accelerate: str | None, model: Any, target: float) -> float:
+    """Return the data passes after which the log-likelihood reached the target, or infinity.
+
+    The history has no entry for steps taken back, so where there are such the pass is looked for
+    by fits that stop earlier.
+    """
     reached = np.flatnonzero(np.asarray(model.lower_bounds_) >= target)
-    if len(model.lower_bounds_) != model.n_iter_:
-        raise RuntimeError("lower_bounds_ has not one entry for each data pass")
-    return float(reached[0] + 1) if len(reached) else np.inf
+    if len(reached) == 0:
+        return np.inf
+    n_back = model.n_iter_ - len(model.lower_bounds_)
+    candidates = range(int(reached[0]) + 1, int(reached[0]) + n_back + 2)
+
+    def arrives(n_passes: int) -> bool:
+        return bool(long_fit(case, n_passes, accelerate).lower_bound_ >= target)
+
+    return float(candidates[bisect.bisect_left(candidates, True, hi=n_back, key=arrives)])
 
 
 def convergence_row(case: Case, max_passes: int) -> dict[str, Any]:
@@ -680,7 +691,7 @@ def convergence_row(case: Case, max_passes: int) -> dict[str, Any]:
     em = models[None]
     # The limit of plain EM lies near where it was stopped: there is another way to go on.
     limit = float(max(em.lower_bound_, long_fit(case, max_passes, "squarem", em).lower_bound_))
-    passes = {name: first_pass(model, limit - NEAR) for name, model in models.items()}
+    passes = {name: passes_to(case, name, model, limit - NEAR) for name, model in models.items()}
     arrived = np.isfinite(passes[None])
     row: dict[str, Any] = {
         "case": case.name,
@@ -910,7 +921,7 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
         convergence,
         {
             "n_samples": Option(20_000, 300, "rows of each case"),
-            "max_passes": Option(20_000, 300, "passes after which EM is stopped"),
+            "max_passes": Option(20_000, 3000, "passes after which EM is stopped"),
             "repetitions": Option(3, 1, _REPETITIONS),
         },
     ),

@@ -34,7 +34,9 @@ from benchmarks.bench_mixture import (
     anonymous_mebibytes,
     convergence_row,
     costs,
+    long_fit,
     n_operations,
+    passes_to,
     release_memory,
     watched_memory,
 )
@@ -86,6 +88,19 @@ def test_convergence_counts_passes():
     assert row["squarem"] < row["EM"]
     assert row["squarem / EM"] == pytest.approx(row["squarem"] / row["EM"])
     assert row["squarem - limit"] >= -NEAR
+
+
+@pytest.mark.parametrize("accelerate", ["squarem", "anderson"])
+def test_passes_count_steps_taken_back(accelerate):
+    """A fit of so many passes arrives, a fit of one less does not."""
+    case = slow_cases(500, 0)[1]
+    model = long_fit(case, 500, accelerate)
+    assert model.n_iter_ > len(model.lower_bounds_)
+    target = model.lower_bound_ - NEAR
+    n_passes = int(passes_to(case, accelerate, model, target))
+    assert long_fit(case, n_passes, accelerate).lower_bound_ >= target
+    assert long_fit(case, n_passes - 1, accelerate).lower_bound_ < target
+    assert passes_to(case, accelerate, model, model.lower_bound_ + NEAR) == np.inf
 
 
 def test_convergence_of_a_stopped_em():
