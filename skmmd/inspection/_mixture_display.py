@@ -477,7 +477,11 @@ def _full_covariances(mixture: Any) -> FloatArray:
 
 
 def _noise_density(mixture: Any, drawn: list[int]) -> float | None:
-    return None
+    """Return weight over volume of the box of the drawn features; None without noise."""
+    if not hasattr(mixture, "noise_weight_"):
+        return None
+    low, high = np.asarray(mixture.noise_bounds_, dtype=np.float64)[:, drawn]
+    return float(mixture.noise_weight_ / np.prod(high - low))
 
 
 def _grid(

@@ -12,6 +12,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
+import skmmd.mixture
 from skmmd.inspection import MixtureDisplay
 
 TYPES = ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical")
@@ -183,6 +184,39 @@ def test_two_of_four_features_are_their_marginal_mixture(rng, covariance_type):
                 for weight, mean, cov in zip(mixture.weights_, mixture.means_, dense, strict=True)
             )
             assert display.log_density[row, column] == pytest.approx(np.log(density), rel=1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_noise_is_part_of_the_density(rng, d):
+    X = np.concatenate([rng.normal(size=(150, d)), rng.uniform(-9.0, 9.0, size=(60, d))])
+    mixture = skmmd.mixture.GaussianMixture(1, noise="uniform", random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X, log_density=True, grid_resolution=9).plot()
+    volume = np.prod(X.max(axis=0) - X.min(axis=0))
+    assert display.noise_density == pytest.approx(mixture.noise_weight_ / volume, rel=1e-9)
+    points = np.stack(np.meshgrid(*display.grid), axis=-1).reshape(-1, d)
+    expected = mixture.score_samples(points)
+    if d == 1:
+        np.testing.assert_allclose(np.log(display.line_.get_ydata()), expected, rtol=1e-9)
+        np.testing.assert_allclose(display.lines_[1].get_ydata(), display.noise_density)
+        return
+    np.testing.assert_allclose(display.log_density.ravel(), expected, rtol=1e-9)
+    n_noise = (mixture.predict(X) == -1).sum()
+    assert n_noise > 10
+    assert len(display.points_.get_offsets()) == len(X) - n_noise
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert f"noise ({n_noise})" in texts
+
+
+def test_noise_of_one_of_three_features_is_its_marginal(rng):
+    X = np.concatenate([rng.normal(size=(150, 3)), rng.uniform(-9.0, 9.0, size=(60, 3))])
+    mixture = skmmd.mixture.GaussianMixture(1, noise="uniform", random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, features=(1,)).plot()
+    low, high = X[:, 1].min(), X[:, 1].max()
+    total = display.densities.sum(axis=0) + display.noise_density
+    np.testing.assert_allclose(display.line_.get_ydata(), total)
+    assert display.noise_density * (high - low) == pytest.approx(mixture.noise_weight_)
+    component = np.trapezoid(display.densities[0], display.grid[0])
+    assert component + display.noise_density * (high - low) == pytest.approx(1.0, abs=2e-4)
 
 
 def test_a_component_without_weight_is_drawn_at_zero(rng):
