@@ -1,0 +1,13 @@
+"""Gaussian mixtures by EM.
+
+estimator: X, sample_weight                     (_gaussian_mixture, _selection)
+ -> Data: blocks, chunks, patterns of NaN       (_data)
+ -> Sample -> where to start                    (_start)
+ -> steps: block_stats -> merge -> maximize     (_em, _acceleration, _sweep, _loops)
+ -> Parameters                                  (_parameters) -> conditional ones (_conditional)
+"""
+
+from skmmd.mixture._gaussian_mixture import GaussianMixture
+from skmmd.mixture._selection import GaussianMixtureIC
+
+__all__ = ["GaussianMixture", "GaussianMixtureIC"]

@@ -1,0 +1,170 @@
+"""The loop around the steps of EM: when to stop, and what a fit returns."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from skmmd.mixture import _loops
+from skmmd.mixture._acceleration import anderson, squarem
+from skmmd.mixture._data import BLOCK_SIZE, Data
+from skmmd.mixture._parameters import NONE, FloatArray, Model, Parameters
+from skmmd.mixture._sweep import CONDITION_LIMIT, em_step, linear_buffers
+
+# Steps that the compiled loop runs before it returns to Python, where it can be interrupted.
+_STEPS = 64
+
+Report = Callable[[int, float], None]
+
+
+class Fit(NamedTuple):
+    """What EM found from one start.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        After the last step.
+    lower_bounds : list of float
+        The objective before each accepted step.
+    converged : bool
+        Whether it stopped by itself.
+    n_iter : int
+        Passes over the data.
+    n_dead : int
+        Components that have lost all their weight.
+    """
+
+    parameters: Parameters
+    lower_bounds: list[float]
+    converged: bool
+    n_iter: int
+    n_dead: int
+
+    @property
+    def lower_bound(self) -> float:
+        return self.lower_bounds[-1] if self.lower_bounds else -np.inf
+
+
+def run(
+    data: Data,
+    model: Model,
+    start: Parameters,
+    *,
+    max_iter: int,
+    tol: float,
+    stopping: str = "change",
+    accelerate: str | None = None,
+    previous: float = -np.inf,
+    report: Report | None = None,
+    report_interval: int = 10,
+) -> Fit:
+    """Run EM from `start`.
+
+    Parameters
+    ----------
+    data : Data
+        Rows.
+    model : Model
+        What is estimated.
+    start : Parameters
+        Not changed.
+    max_iter : int
+        Largest number of passes over the data.
+    tol : float
+        Tolerance of the objective's change.
+    stopping : {'change', 'aitken'}, default='change'
+        Rule for stopping.
+    accelerate : {'squarem', 'anderson'} or None, default=None
+        Extrapolation of the steps.
+    previous : float, default=-inf
+        Objective before the first step, if the fit goes on from another.
+    report : callable or None, default=None
+        Called with the number of a step and the change of the objective.
+    report_interval : int, default=10
+        How many steps are between two reports.
+
+    Returns
+    -------
+    Fit
+        The result.
+
+    Raises
+    ------
+    ValueError
+        If a covariance is not positive definite.
+    """
+    stop = Stop(tol, stopping == "aitken", previous, report, report_interval)
+    if accelerate is not None:
+        method = {"squarem": squarem, "anderson": anderson}[accelerate]
+        scale = np.sqrt(np.where(data.variance > 0.0, data.variance, 1.0))
+        parameters, n_iter, n_dead = method(
+            lambda parameters: em_step(data, model, parameters), start, model, scale, stop, max_iter
+        )
+        return Fit(parameters, stop.accepted, stop.converged, n_iter, n_dead)
+    parameters, n_dead = start.copy(), 0
+    # The quadratic form that shared covariances leave out is not common to components and noise.
+    plain = (
+        data.is_plain and not data.is_threaded and not (model.shared and model.noise is not None)
+    )
+    while len(stop.accepted) < max_iter and not stop.converged:
+        if plain:
+            steps = min(max_iter - len(stop.accepted), report_interval if report else _STEPS)
+            status, n_dead = _advance(data, model, parameters, stop, steps, n_dead)
+            if status < 2:
+                continue
+        step = em_step(data, model, parameters)
+        parameters, n_dead = step.parameters, step.n_dead
+        stop.add(step.objective)
+    return Fit(parameters, stop.accepted, stop.converged, len(stop.accepted), n_dead)
+
+
+def _advance(
+    data: Data, model: Model, parameters: Parameters, stop: "Stop", steps: int, n_dead: int
+) -> tuple[int, int]:
+    """Run steps in the compiled loop, which changes `parameters`."""
+    history = np.empty(2 + steps)
+    history[:2] = stop.last_two
+    shape = NONE if model.shared else model.shape
+    status, n_steps, dead = _loops.iterate(
+        data.X, data.weight, data.total_weight, data.center,
+        data.moments(model.shape) if model.shared else np.empty(0), model.ridge, model.prior,
+        model.strength, model.log_noise, model.shape, model.shared, *parameters, BLOCK_SIZE,
+        CONDITION_LIMIT, stop.tol, stop.aitken, history,
+        linear_buffers(data.n_features, len(parameters.weights), shape),
+    )  # fmt: skip
+    for value in history[2 : 2 + n_steps]:
+        stop.add(float(value))
+    return status, dead if n_steps else n_dead
+
+
+class Stop:
+    """The objective so far, and whether it has converged."""
+
+    def __init__(
+        self,
+        tol: float,
+        aitken: bool,
+        previous: float = -np.inf,
+        report: Report | None = None,
+        report_interval: int = 10,
+    ):
+        self.tol = tol
+        self.aitken = aitken
+        self.accepted: list[float] = []
+        self.converged = False
+        self._before = (-np.inf, previous)
+        self._report = report
+        self._report_interval = report_interval
+
+    @property
+    def last_two(self) -> FloatArray:
+        return np.array([*self._before, *self.accepted[-2:]])[-2:]
+
+    def add(self, objective: float) -> bool:
+        """Note the objective of an accepted step; return whether to stop."""
+        history = np.append(self.last_two, objective)
+        self.accepted.append(objective)
+        self.converged = bool(_loops.has_converged(history, 2, self.tol, self.aitken))
+        if self._report is not None and len(self.accepted) % self._report_interval == 0:
+            self._report(len(self.accepted), objective - history[1])
+        return self.converged

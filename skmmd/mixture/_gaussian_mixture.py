@@ -1,0 +1,1191 @@
+"""The estimator: scikit-learn's GaussianMixture and what its users miss."""
+
+import itertools
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+import joblib
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+
+from skmmd._chunked import reduce_blocks, row_blocks, single_threaded_blas
+from skmmd._validation import (
+    Estimator,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+    check_weight,
+    fit_method,
+    generator,
+    validate_data,
+)
+from skmmd.mixture._conditional import given, log_joint, responsibilities, split
+from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, ChunkedData, Data, pattern_order
+from skmmd.mixture._em import Fit, run
+from skmmd.mixture._model import build_model, check_means, check_precisions, check_weights
+from skmmd.mixture._online import State, blend, implied_state
+from skmmd.mixture._parameters import (
+    SHAPES,
+    FloatArray,
+    Model,
+    Parameters,
+    condense,
+    covariances_of_factors,
+    dense,
+    factor_precisions,
+    factorize,
+    from_rows,
+    n_free_parameters,
+    products,
+    to_rows,
+)
+from skmmd.mixture._start import METHODS, Sample, from_responsibilities
+from skmmd.mixture._sweep import sweep_patterns, transform
+
+__all__ = ["GaussianMixture"]
+
+Found = TypeVar("Found")
+_DTYPES = [np.float64, np.float32]
+
+
+class GaussianMixture(DensityMixin, Estimator):
+    """Gaussian mixture fitted by EM, with the interface of scikit-learn's.
+
+    With the defaults it walks the same EM iterates as
+    :class:`sklearn.mixture.GaussianMixture` from the same start. What goes beyond is asked for by
+    a parameter or another method: sample weights, missing values, accelerated steps, a noise
+    component, priors, more starts and covariance types, conditional mixtures, and learning from
+    batches or chunks.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of Gaussians.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'tied_diag', 'tied_spherical'}, \
+            default='full'
+        Covariances: a matrix for each component, one for all, a variance for each component and
+        feature, one for each component, one for each feature, or a single one.
+    tol : float, default=1e-3
+        EM stops when the lower bound changes by less. The default is scikit-learn's, and often
+        stops early; 1e-6 with `accelerate="squarem"` costs little.
+    reg_covar : float, default=1e-6
+        Added to the variances, in squared units of the data. Not used with
+        `relative_reg_covar` or `covariance_prior`.
+    max_iter : int, default=100
+        Largest number of passes over the data; 0 returns the start.
+    n_init : int, default=1
+        Number of starts, of which the best is kept.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data', 'whitened', 'short_em', \
+            'auto'}, default='kmeans'
+        Where EM starts: at the clusters of k-means; at rows that are far from each other or drawn
+        at random, with the covariance of all; with random responsibilities; at the clusters of
+        k-means on whitened rows; at the best of ten short runs of EM from random rows; or at the
+        best of short runs from all of these. Starts are made from a sample of 10,000 rows, or 100
+        for each component if that is more.
+    weights_init : array-like of shape (n_components,), default=None
+        Initial weights.
+    means_init : array-like of shape (n_components, n_features), default=None
+        Initial means.
+    precisions_init : array-like, default=None
+        Initial precisions, in the shape of `precisions_`.
+    random_state : int, RandomState instance or None, default=None
+        Chooses starts and draws samples. Pass an int for the same result on each call.
+    warm_start : bool, default=False
+        Go on from the last fit, with a single start.
+    verbose : int, default=0
+        1 prints starts and steps, 2 also times and changes.
+    verbose_interval : int, default=10
+        Number of steps between two prints.
+    missing : {'error', 'em'}, default='error'
+        With 'em', NaN are values to be averaged over, in `fit` and in all that takes rows. They
+        must be missing at random: what is missing may depend on what is seen, not on itself.
+    accelerate : {'squarem', 'anderson'} or None, default=None
+        Extrapolate the steps. Same fixed points, often ten times fewer passes at a tight `tol`.
+    stopping : {'change', 'aitken'}, default='change'
+        Compare `tol` with the last change of the lower bound, or with what Aitken's
+        extrapolation says is still to be gained.
+    noise : {'uniform'} or None, default=None
+        Add a component of constant density over the box around the data, for background and
+        outliers.
+    covariance_prior : {'auto'}, float, array-like of shape (n_features, n_features) or None, \
+            default=None
+        Scale matrix of an inverse-Wishart prior on the covariances, a float times the identity,
+        or 'auto': the covariance of the data divided by ``n_components ** (2 / n_features)``
+        [3]_. The lower bound is then that of the posterior, and never falls. Takes the place of
+        `reg_covar`.
+    degrees_of_freedom_prior : float or None, default=None
+        Degrees of freedom of that prior; None for the number of features plus 2, at which the
+        scale matrix is the prior's mean. Diagonal and spherical covariances have priors of
+        dimension one.
+    relative_reg_covar : float or None, default=None
+        Fraction of each feature's variance to add instead of `reg_covar`, whatever its unit.
+    learning_decay : float, default=0.7
+        How fast `partial_fit` forgets: batch t counts for
+        ``(learning_offset + t) ** -learning_decay``. In (0.5, 1].
+    learning_offset : float, default=10.0
+        Larger values let the first batches of `partial_fit` count for less.
+    n_jobs : int or None, default=None
+        Number of threads, over rows if there are many, else over starts. The result does not
+        depend on it.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Weights; they sum to one, or to ``1 - noise_weight_``.
+    means_ : ndarray of shape (n_components, n_features)
+        Means.
+    covariances_ : ndarray
+        Covariances: of shape (n_components, n_features, n_features) if 'full', (n_features,
+        n_features) if 'tied', (n_components, n_features) if 'diag', (n_components,) if
+        'spherical', (n_features,) if 'tied_diag', () if 'tied_spherical'.
+    precisions_ : ndarray
+        Inverses of the covariances, in the same shape.
+    precisions_cholesky_ : ndarray
+        Upper triangular factors U of the precisions U U', or their square roots.
+    converged_ : bool
+        Whether the best start converged.
+    n_iter_ : int
+        Passes over the data of the best start.
+    lower_bound_ : float
+        Mean log-likelihood of the rows, with the prior, before the last step.
+    lower_bounds_ : list of float
+        The same for all steps that were accepted.
+    noise_weight_ : float
+        Weight of the noise, with `noise="uniform"`.
+    noise_bounds_ : ndarray of shape (2, n_features)
+        Corners of the noise's box, with `noise="uniform"`.
+    n_samples_seen_ : float
+        Weight of the rows that `partial_fit` has seen.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    GaussianMixtureIC : Chooses the number of components and the covariance type.
+
+    Notes
+    -----
+    A component that loses all its weight keeps its mean and covariance, and a warning says so.
+    Without `covariance_prior`, the lower bound rises monotonically only if `reg_covar` is 0,
+    since a ridge is not part of the likelihood.
+
+    References
+    ----------
+    .. [1] A. P. Dempster, N. M. Laird, D. B. Rubin (1977), "Maximum likelihood from incomplete
+       data via the EM algorithm", Journal of the Royal Statistical Society B 39, 1-38.
+    .. [2] Z. Ghahramani, M. I. Jordan (1994), "Supervised learning from incomplete data via an
+       EM approach", NIPS 6.
+    .. [3] C. Fraley, A. E. Raftery (2007), "Bayesian regularization for normal mixture
+       estimation and model-based clustering", Journal of Classification 24, 155-181.
+    .. [4] O. Cappé, E. Moulines (2009), "On-line expectation-maximization algorithm for latent
+       data models", Journal of the Royal Statistical Society B 71, 593-613.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmmd.mixture import GaussianMixture
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> mixture = GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> mixture.means_[mixture.means_[:, 0].argsort()].round(6)
+    array([[ 1.,  2.],
+           [10.,  2.]])
+    >>> labels = mixture.predict([[0, 0], [12, 3]])
+    >>> bool(labels[0] != labels[1])
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(SHAPES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(METHODS))],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", Interval(Real, 0.0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "missing": [StrOptions({"error", "em"})],
+        "accelerate": [StrOptions({"squarem", "anderson"}), None],
+        "stopping": [StrOptions({"change", "aitken"})],
+        "noise": [StrOptions({"uniform"}), None],
+        "covariance_prior": [
+            StrOptions({"auto"}),
+            Interval(Real, 0.0, None, closed="neither"),
+            "array-like",
+            None,
+        ],
+        "degrees_of_freedom_prior": [Interval(Real, 0.0, None, closed="neither"), None],
+        "relative_reg_covar": [Interval(Real, 0.0, None, closed="left"), None],
+        "learning_decay": [Interval(Real, 0.5, 1.0, closed="right")],
+        "learning_offset": [Interval(Real, 0.0, None, closed="left")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        missing: str = "error",
+        accelerate: str | None = None,
+        stopping: str = "change",
+        noise: str | None = None,
+        covariance_prior: str | float | ArrayLike | None = None,
+        degrees_of_freedom_prior: float | None = None,
+        relative_reg_covar: float | None = None,
+        learning_decay: float = 0.7,
+        learning_offset: float = 10.0,
+        n_jobs: int | None = None,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.missing = missing
+        self.accelerate = accelerate
+        self.stopping = stopping
+        self.noise = noise
+        self.covariance_prior = covariance_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.relative_reg_covar = relative_reg_covar
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
+        self.n_jobs = n_jobs
+
+    # ----------------------------------------------------------------------------------
+    # learning
+
+    @fit_method
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> "GaussianMixture":
+        """Estimate the mixture by EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, of float64 or float32; others are converted. A memory map is read in blocks.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, ones if None: weight 2 is the same as the row twice. A common
+            factor changes nothing.
+
+        Returns
+        -------
+        GaussianMixture
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X has fewer than two rows or fewer with weight than components, NaN unless
+            `missing="em"`, infinite or huge values, or if a covariance collapses.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best start did not converge, or a component has lost all its weight.
+        """
+        data, dtype = self._check_data(X, sample_weight)
+        self._fit_data(data, dtype)
+        return self
+
+    def fit_predict(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """Estimate the mixture and return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype int64
+            Components, as `predict` returns them.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    @fit_method
+    def fit_chunks(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> "GaussianMixture":
+        """Estimate the mixture from rows that come in chunks, by the same EM as `fit`.
+
+        The chunks are read once for each step, and three times before the first.
+
+        Parameters
+        ----------
+        chunks : iterable or callable
+            An iterable that can be iterated again, such as a list or a Dataset, or a callable that
+            returns a fresh iterator. Its items are rows, or pairs of rows and their weights. NaN
+            is not accepted.
+
+        Returns
+        -------
+        GaussianMixture
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If `chunks` is an iterator, which can be read only once.
+        ValueError
+            If there is no chunk, or as in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmmd.mixture import GaussianMixture
+        >>> X = np.random.default_rng(0).normal(size=(300, 2))
+        >>> whole = GaussianMixture(2, random_state=0).fit(X)
+        >>> pieces = GaussianMixture(2, random_state=0).fit_chunks([X[:100], X[100:]])
+        >>> np.allclose(whole.means_, pieces.means_)
+        True
+        """
+        if isinstance(chunks, Iterator):
+            raise TypeError(
+                "chunks is an iterator, which can be read only once, but EM reads the data many "
+                "times. Pass a list, or a function that returns a fresh iterator."
+            )
+        opened = chunks if callable(chunks) else lambda: chunks
+        n_rows, n_features, dtype = self._check_chunks(opened)
+        if n_rows < max(2, self.n_components):
+            raise ValueError(
+                f"The chunks have {n_rows} rows with positive weight, but at least "
+                f"{max(2, self.n_components)} are needed for n_components={self.n_components}."
+            )
+        data = ChunkedData(lambda: self._read_chunks(opened, n_features), n_features, self.n_jobs)
+        self._fit_data(data, dtype)
+        return self
+
+    @fit_method
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> "GaussianMixture":
+        """Learn from one batch of a stream by a step of online EM.
+
+        The first batch is fitted as by `fit`, unless the mixture is fitted already. Each further
+        batch t moves the averages of the sufficient statistics by
+        ``(learning_offset + t) ** -learning_decay`` towards its own [4]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the batch; the first needs more than the others.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        GaussianMixture
+            The estimator.
+        """
+        if not hasattr(self, "weights_"):
+            data, dtype = self._check_data(X, sample_weight)
+            with warnings.catch_warnings():
+                # The stream goes on: nothing has to converge on the first batch.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self._fit_data(data, dtype)
+            self.n_samples_seen_ = data.total_weight
+            return self
+        data, dtype = self._check_data(X, sample_weight, reset=False)
+        model = self._model_of(data)
+        state = self._online_state(model)
+        n_batches = state.n_batches + 1
+        rate = (self.learning_offset + n_batches) ** -self.learning_decay
+        seen = getattr(self, "n_samples_seen_", 0.0) + data.total_weight
+        with single_threaded_blas():
+            state, parameters, objective = blend(
+                data, model, state, self._parameters(), rate, seen, n_batches
+            )
+        self._store(parameters, dtype)
+        self._state, self.n_samples_seen_ = state, seen
+        self.n_iter_ = n_batches
+        self.lower_bound_ = objective
+        self.lower_bounds_: list[float] = [*self.lower_bounds_, objective]
+        return self
+
+    def _online_state(self, model: Model) -> State:
+        state: State | None = getattr(self, "_state", None)
+        return implied_state(model, self._parameters()) if state is None else state
+
+    def _check_data(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool = True
+    ) -> tuple[Data, Any]:
+        finite: Any = "allow-nan" if self.missing == "em" else True
+        rows: NDArray[np.floating] = validate_data(
+            self,
+            X,
+            dtype=_DTYPES,
+            ensure_min_samples=2 if reset else 1,
+            ensure_all_finite=finite,
+            reset=reset,
+        )
+        weight = None
+        if sample_weight is not None:
+            weight = check_weight(sample_weight, rows, name="sample_weight")
+            if not weight.all():
+                rows, weight = rows[weight > 0.0], weight[weight > 0.0]
+        if reset and len(rows) < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {len(rows)}" + ("" if weight is None else " with positive weight")
+            )
+        return Data(rows, weight, self.n_jobs, may_miss=self.missing == "em"), rows.dtype
+
+    def _check_chunks(self, opened: Callable[[], Iterable[Any]]) -> tuple[int, int, Any]:
+        """Read all chunks once; return the rows with weight, the features, and the dtype."""
+        n_rows, first, dtype = 0, None, np.dtype(np.float32)
+        for X, _ in self._read_chunks(opened, None):
+            if first is None:
+                first = X.shape[1]
+                self.n_features_in_ = first
+                self._forget("feature_names_in_")
+            elif X.shape[1] != first:
+                raise ValueError(
+                    f"A chunk has {X.shape[1]} features, but the first one has {first}."
+                )
+            n_rows += len(X)
+            dtype = np.promote_types(dtype, X.dtype)
+        if first is None:
+            raise ValueError("chunks has no rows with positive weight: there is nothing to fit.")
+        return n_rows, first, dtype
+
+    def _read_chunks(
+        self, opened: Callable[[], Iterable[Any]], n_features: int | None
+    ) -> Iterator[tuple[NDArray[np.floating], FloatArray | None]]:
+        for chunk in opened():
+            X, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
+            X = check_array(X, dtype=_DTYPES, ensure_min_samples=0, input_name="chunk")
+            if n_features is not None and X.shape[1] != n_features:
+                raise ValueError(
+                    f"A chunk has {X.shape[1]} features, but {n_features} are expected."
+                )
+            if weight is not None:
+                weight = np.asarray(check_array(weight, dtype=np.float64, ensure_2d=False))
+                if weight.shape != (len(X),) or np.any(weight < 0.0):
+                    raise ValueError(
+                        f"The weights of a chunk must be {len(X)} numbers of 0 or more, one for "
+                        f"each row; got the shape {weight.shape}."
+                    )
+                X, weight = X[weight > 0.0], weight[weight > 0.0]
+            if len(X):
+                yield X, weight
+
+    def _model_of(self, data: Data) -> Model:
+        return build_model(
+            data,
+            self.covariance_type,
+            self.n_components,
+            reg_covar=self.reg_covar,
+            relative_reg_covar=self.relative_reg_covar,
+            covariance_prior=self.covariance_prior,
+            degrees_of_freedom_prior=self.degrees_of_freedom_prior,
+            noise=self.noise,
+        )
+
+    def _fit_data(self, data: Data, dtype: Any) -> None:
+        with single_threaded_blas():
+            model = self._model_of(data)
+            goes_on = self.warm_start and hasattr(self, "converged_")
+            initial = self._check_initial(data.n_features)
+            rng = generator(self.random_state)
+            if goes_on:
+                fits = [self._run(data, model, self._last_parameters(data, model), 0)]
+            else:
+                fits = self._run_starts(data, model, initial, rng)
+        best = fits[0]
+        for each in fits[1:]:
+            if each.lower_bound > best.lower_bound:
+                best = each
+        if not best.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if best.n_dead:
+            warnings.warn(
+                f"{best.n_dead} of {self.n_components} components have lost all their weight. "
+                "Decrease n_components, or try other init_params.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self._store(best.parameters, dtype)
+        if model.noise is not None:
+            self.noise_bounds_ = np.stack([data.least, data.least + data.ranges])
+        self.converged_ = best.converged
+        self.n_iter_ = best.n_iter
+        self.lower_bound_ = best.lower_bound
+        self.lower_bounds_ = best.lower_bounds
+        self._forget("_state")
+
+    def _last_parameters(self, data: Data, model: Model) -> Parameters:
+        parameters = self._parameters()
+        if parameters.means.shape != (self.n_components, data.n_features) or (
+            model.noise is None
+        ) != (len(parameters.weights) == self.n_components):
+            raise ValueError(
+                f"warm_start goes on from {parameters.means.shape[0]} components and "
+                f"{parameters.means.shape[1]} features, but n_components={self.n_components}, X "
+                f"has {data.n_features} features and noise={self.noise!r}. Pass warm_start=False."
+            )
+        return parameters
+
+    def _run_starts(
+        self, data: Data, model: Model, initial: dict[str, FloatArray], rng: np.random.Generator
+    ) -> list[Fit]:
+        sample = None if len(initial) == 3 else Sample(data, self.n_components, rng)
+        starts = rng.spawn(self.n_init)
+
+        def fit_one(number: int) -> Fit:
+            found = METHODS[self.init_params](sample, model, starts[number]) if sample else None
+            start = self._overwrite(found, initial, model)
+            return self._run(data, model, start, number)
+
+        n_jobs = 1 if data.is_threaded else min(joblib.effective_n_jobs(self.n_jobs), self.n_init)
+        if n_jobs == 1:
+            return [fit_one(number) for number in range(self.n_init)]
+        return list(
+            joblib.Parallel(n_jobs=n_jobs, prefer="threads")(
+                joblib.delayed(fit_one)(number) for number in range(self.n_init)
+            )
+        )
+
+    def _check_initial(self, n_features: int) -> dict[str, FloatArray]:
+        """Return those of the initial parameters that are given, checked."""
+        given: dict[str, FloatArray] = {}
+        if self.weights_init is not None:
+            given["weights"] = check_weights(self.weights_init, self.n_components)
+        if self.means_init is not None:
+            given["means"] = check_means(self.means_init, self.n_components, n_features)
+        if self.precisions_init is not None:
+            given["precisions"] = check_precisions(
+                self.precisions_init, self.covariance_type, self.n_components, n_features
+            )
+        return given
+
+    def _overwrite(
+        self, start: Parameters | None, initial: dict[str, FloatArray], model: Model
+    ) -> Parameters:
+        """Return `start` with initial parameters that were given."""
+        parts = {} if start is None else start._asdict()
+        if "weights" in initial:
+            weights = initial["weights"]
+            if model.noise is not None:
+                noise = parts["weights"][-1] if parts else 0.05
+                weights = np.append(weights * (1.0 - noise), noise)
+            parts["weights"] = weights
+        if "means" in initial:
+            parts["means"] = initial["means"]
+        if "precisions" in initial:
+            factors = factor_precisions(initial["precisions"], model.shape)
+            covariances = covariances_of_factors(factors, model.shape)
+            d = parts["means"].shape[1]
+            parts["factors"] = to_rows(factors, model.shape, model.shared, d)
+            parts["covariances"] = to_rows(covariances, model.shape, model.shared, d)
+        return Parameters(**parts).copy()
+
+    def _run(self, data: Data, model: Model, start: Parameters, number: int) -> Fit:
+        began = time.perf_counter()
+        if self.verbose > 0:
+            print(f"Initialization {number}")
+
+        def report(step: int, change: float) -> None:
+            detail = ""
+            if self.verbose > 1:
+                detail = f": {time.perf_counter() - began:.3f} s, lower bound changed {change:.6f}"
+            print(f"  Iteration {step}{detail}")
+
+        goes_on = self.warm_start and hasattr(self, "converged_")
+        found = run(
+            data,
+            model,
+            start,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            stopping=self.stopping,
+            accelerate=self.accelerate,
+            previous=self.lower_bound_ if goes_on else -np.inf,
+            report=report if self.verbose > 0 else None,
+            report_interval=self.verbose_interval,
+        )
+        if self.verbose > 0:
+            state = "converged" if found.converged else "did not converge"
+            detail = ""
+            if self.verbose > 1:
+                seconds = time.perf_counter() - began
+                detail = f" {seconds:.3f} s, lower bound {found.lower_bound:.6f}."
+            print(f"Initialization {number} {state}.{detail}")
+        return found
+
+    # ----------------------------------------------------------------------------------
+    # parameters in and out
+
+    def _store(self, parameters: Parameters, dtype: Any) -> None:
+        shape, shared = SHAPES[self.covariance_type]
+        k, d = parameters.means.shape
+        factors = from_rows(parameters.factors, shape, shared, d)
+        arrays = (
+            parameters.weights[:k].copy(),
+            parameters.means,
+            from_rows(parameters.covariances, shape, shared, d),
+            factors,
+        )
+        self._set_parameters([array.astype(dtype, copy=False) for array in arrays])
+        if len(parameters.weights) > k:
+            self.noise_weight_ = float(parameters.weights[-1])
+        else:
+            self._forget("noise_weight_", "noise_bounds_")
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _set_parameters(self, params: Any) -> None:
+        """Take weights, means, covariances and factors of precisions, as scikit-learn does."""
+        self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
+        self.precisions_ = products(self.precisions_cholesky_, SHAPES[self.covariance_type][0])
+
+    def _initialize(self, X: FloatArray, resp: FloatArray) -> None:
+        """Take an M step from given responsibilities, as scikit-learn does."""
+        X = np.asarray(X)
+        data = Data(X, None, self.n_jobs)
+        model = self._model_of(data)
+        d = data.n_features
+        start = from_responsibilities(
+            np.asarray(X, dtype=np.float64), np.ones(len(X)), np.asarray(resp), model
+        )
+        initial: dict[str, FloatArray] = {}
+        if self.precisions_init is not None:
+            initial["precisions"] = check_precisions(
+                self.precisions_init, self.covariance_type, resp.shape[1], d
+            )
+        self._store(self._overwrite(start, initial, model), X.dtype)
+
+    def _n_parameters(self) -> int:
+        """Return the number of free parameters."""
+        return n_free_parameters(
+            self.covariance_type, *self.means_.shape, noise=hasattr(self, "noise_weight_")
+        )
+
+    def _parameters(self) -> Parameters:
+        """Return the fitted parameters as rows."""
+        shape, shared = SHAPES[self.covariance_type]
+        d = self.means_.shape[1]
+        factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
+        covariances = getattr(self, "covariances_", None)
+        if covariances is None:
+            covariances = covariances_of_factors(factors, shape)
+        weights = np.array(self.weights_, dtype=np.float64)
+        if hasattr(self, "noise_weight_"):
+            weights = np.append(weights, self.noise_weight_)
+        return Parameters(
+            weights,
+            np.array(self.means_, dtype=np.float64, order="C"),
+            to_rows(covariances, shape, shared, d),
+            to_rows(factors, shape, shared, d),
+        )
+
+    def _fitted_model(self) -> Model:
+        shape, shared = SHAPES[self.covariance_type]
+        noise = None
+        if hasattr(self, "noise_weight_"):
+            noise = -np.log(self.noise_bounds_[1] - self.noise_bounds_[0])
+        return Model(shape, shared, np.zeros(self.means_.shape[1]), np.zeros(0), noise=noise)
+
+    def _matrices(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return weights, means and covariance matrices of all components."""
+        shape, _ = SHAPES[self.covariance_type]
+        weights, means, covariances, _ = self._parameters()
+        matrices = np.broadcast_to(
+            dense(covariances, shape, means.shape[1]), (len(means), *(means.shape[1],) * 2)
+        )
+        gaussian = weights[: len(means)]
+        return gaussian / gaussian.sum(), means, matrices
+
+    # ----------------------------------------------------------------------------------
+    # rows
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; with NaN if `missing="em"`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype int64
+            Numbers of components; -1 for noise.
+        """
+        labels = self._map_rows(self._check_rows(X), lambda shares, _: shares.argmax(axis=1))
+        return np.where(labels == len(self.means_), -1, labels)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return the probability of each component given a row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; with NaN if `missing="em"`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Probabilities; one more column for the noise, if there is any.
+        """
+        X = self._check_rows(X)
+        return self._map_rows(X, lambda shares, _: shares).astype(X.dtype, copy=False)
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return the log density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. Of a row with NaN, with `missing="em"`, it is that of the observed values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Log densities, in nats.
+        """
+        X = self._check_rows(X)
+        return self._map_rows(X, lambda _, density: density).astype(X.dtype, copy=False)
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log density of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Weighted mean, in nats.
+        """
+        density = np.asarray(self.score_samples(X), dtype=np.float64)
+        if sample_weight is None:
+            return float(density.mean())
+        weight = check_weight(sample_weight, density[:, None], name="sample_weight")
+        counts = weight > 0.0
+        return float(np.average(density[counts], weights=weight[counts]))
+
+    def _check_rows(self, X: ArrayLike) -> NDArray[np.floating]:
+        check_is_fitted(self)
+        finite: Any = "allow-nan" if self.missing == "em" else True
+        rows: NDArray[np.floating] = validate_data(
+            self, X, dtype=_DTYPES, ensure_all_finite=finite, reset=False
+        )
+        return rows
+
+    def _map_rows(
+        self,
+        X: NDArray[np.floating],
+        pick: Callable[[FloatArray, FloatArray], NDArray[Any]],
+    ) -> NDArray[Any]:
+        """Apply `pick` to responsibilities and log densities, block by block."""
+        model, parameters = self._fitted_model(), self._parameters()
+        gaussian = parameters.weights[: len(parameters.means)]
+        center = gaussian @ parameters.means / max(gaussian.sum(), 1e-300)
+
+        def block_stats(block: slice) -> list[NDArray[Any]]:
+            rows = np.array(X[block], dtype=np.float64, order="C")
+            missing = np.isnan(rows)
+            if missing.any():
+                return [pick(*self._missing_rows(rows, missing, model, parameters))]
+            return [pick(*transform(rows, model, parameters, center))]
+
+        blocks = row_blocks(len(X), BLOCK_SIZE)
+        found = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=self.n_jobs)
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    @staticmethod
+    def _missing_rows(
+        rows: FloatArray, missing: NDArray[np.bool_], model: Model, parameters: Parameters
+    ) -> tuple[FloatArray, FloatArray]:
+        order, starts = pattern_order(missing)
+        observed = (~missing[order[starts[:-1]]]).astype(np.uint8)
+        n_joint, d = len(parameters.weights), rows.shape[1]
+        room = np.zeros((n_joint, 1 + d + d * d)), np.zeros(d * d)
+        _, shares, density = sweep_patterns(
+            rows[order], NO_WEIGHT, starts, observed, model, parameters, *room
+        )
+        back = np.argsort(order)
+        return shares[back], density[back]
+
+    # ----------------------------------------------------------------------------------
+    # criteria
+
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the Bayesian information criterion.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows as frequencies: their sum is the number of rows.
+
+        Returns
+        -------
+        float
+            Lower is better.
+        """
+        n = self._total_weight(X, sample_weight)
+        return self._deviance(X, sample_weight, n) + self._n_parameters() * math.log(n)
+
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return Akaike's information criterion.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows as frequencies.
+
+        Returns
+        -------
+        float
+            Lower is better.
+        """
+        n = self._total_weight(X, sample_weight)
+        return self._deviance(X, sample_weight, n) + 2.0 * self._n_parameters()
+
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the integrated completed likelihood criterion.
+
+        BIC plus twice the entropy of the components given the rows: overlap costs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows as frequencies.
+
+        Returns
+        -------
+        float
+            Lower is better.
+        """
+
+        def entropy(shares: FloatArray, _: FloatArray) -> FloatArray:
+            rows: FloatArray = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
+            return rows
+
+        rows = self._map_rows(self._check_rows(X), entropy)
+        if sample_weight is not None:
+            rows = rows * check_weight(sample_weight, rows[:, None], name="sample_weight")
+        return self.bic(X, sample_weight) + 2.0 * float(rows.sum())
+
+    def _deviance(self, X: ArrayLike, sample_weight: ArrayLike | None, n: float) -> float:
+        return -2.0 * self.score(X, sample_weight=sample_weight) * n
+
+    @staticmethod
+    def _total_weight(X: Any, sample_weight: ArrayLike | None) -> float:
+        if sample_weight is None:
+            return float(X.shape[0] if hasattr(X, "shape") else len(X))
+        return float(np.sum(np.asarray(sample_weight, dtype=np.float64)))
+
+    # ----------------------------------------------------------------------------------
+    # what a mixture tells
+
+    def sample(self, n_samples: int = 1) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), dtype float64
+            Rows, component by component.
+        y : ndarray of shape (n_samples,), dtype int64
+            Components; -1 for noise.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one "
+                "sample."
+            )
+        rng = check_random_state(self.random_state)
+        weights, means, covariances, _ = self._parameters()
+        matrices = dense(covariances, SHAPES[self.covariance_type][0], means.shape[1])
+        lower = np.broadcast_to(np.linalg.cholesky(matrices), (len(means), *matrices.shape[1:]))
+        counts = rng.multinomial(n_samples, weights / weights.sum())
+        drawn = [
+            mean + rng.standard_normal((count, len(mean))) @ factor.T
+            for mean, factor, count in zip(means, lower, counts[: len(means)], strict=True)
+        ]
+        labels = np.arange(len(means))
+        if hasattr(self, "noise_weight_"):
+            size = (counts[-1], means.shape[1])
+            drawn.append(rng.uniform(*self.noise_bounds_, size=size))
+            labels = np.append(labels, -1)
+        return np.vstack(drawn), np.repeat(labels, counts)
+
+    def condition(self, indices: ArrayLike, x: ArrayLike) -> "GaussianMixture":
+        """Return the mixture of the other features, given some.
+
+        Parameters
+        ----------
+        indices : array-like of int
+            The columns that are given.
+        x : array-like of shape (len(indices),)
+            Their values.
+
+        Returns
+        -------
+        GaussianMixture
+            A fitted mixture of the other columns, in their order. Noise is left out.
+
+        Raises
+        ------
+        ValueError
+            If `indices` are not different columns, none or all of them, or `x` does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmmd.mixture import GaussianMixture
+        >>> x = np.random.default_rng(0).normal(size=2000)
+        >>> X = np.column_stack([x, 2 * x + 0.1 * np.random.default_rng(1).normal(size=2000)])
+        >>> given = GaussianMixture().fit(X).condition([0], [1.5])
+        >>> given.means_.round(1)
+        array([[3.]])
+        """
+        check_is_fitted(self)
+        known, hidden = self._split(indices)
+        value = np.asarray(
+            check_array(np.atleast_2d(np.asarray(x)), dtype=np.float64, input_name="x")
+        )
+        if value.shape != (1, len(known)):
+            raise ValueError(
+                f"x must hold one value for each of the {len(known)} indices; got the shape "
+                f"{np.shape(x)}."
+            )
+        weights, means, matrices = self._matrices()
+        joint = log_joint(value, weights, means[:, known], matrices[:, known[:, None], known])
+        shape, shared = SHAPES[self.covariance_type]
+        conditioned = [
+            given(value, known, hidden, (np.ones(1), means[[k]], matrices[[k]]), want_cov=True)
+            for k in range(len(means))
+        ]
+        other = GaussianMixture(**{**self.get_params(), **self._one_start()})
+        covariances = np.stack([cov[0] for _, cov in conditioned if cov is not None])
+        rows = condense(covariances[:1] if shared else covariances, shape)
+        parameters = Parameters(
+            responsibilities(joint)[0],
+            np.concatenate([mean for mean, _ in conditioned]),
+            rows,
+            factorize(rows, len(hidden), shape),
+        )
+        other.n_components = len(means)
+        other._store(parameters, np.float64)
+        other.n_features_in_ = len(hidden)
+        if hasattr(self, "feature_names_in_"):
+            other.feature_names_in_ = self.feature_names_in_[hidden]
+        for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_"):
+            setattr(other, name, getattr(self, name))
+        return other
+
+    @staticmethod
+    def _one_start() -> dict[str, Any]:
+        """Return what a mixture of fewer features cannot take over."""
+        return {"weights_init": None, "means_init": None, "precisions_init": None, "noise": None}
+
+    def _split(self, indices: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the given features and the others."""
+        d = self.means_.shape[1]
+        known = np.atleast_1d(np.asarray(indices))
+        fits = known.ndim == 1 and len(known) and np.issubdtype(known.dtype, np.integer)
+        if not fits or known.min() < -d or known.max() >= d:
+            raise ValueError(
+                f"indices must be numbers of columns from 0 to {d - 1}; got {indices!r}."
+            )
+        known = np.where(known < 0, known + d, known).astype(np.intp)
+        hidden = split(known, d)
+        if len(np.unique(known)) < len(known) or not len(hidden):
+            raise ValueError(
+                f"indices must be different columns, and leave some of the {d} out; got "
+                f"{indices!r}."
+            )
+        return known, hidden
+
+    def regress(
+        self, X: ArrayLike, indices: ArrayLike, return_cov: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Predict the other features from some: Gaussian mixture regression.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, len(indices))
+            Values of the given columns.
+        indices : array-like of int
+            The columns given in X, in this order.
+        return_cov : bool, default=False
+            Whether to return the covariances too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_others), dtype float64
+            Conditional means of the other columns, in their order. Noise is left out.
+        cov : ndarray of shape (n_samples, n_others, n_others), dtype float64
+            Their conditional covariances, if `return_cov`.
+
+        Raises
+        ------
+        ValueError
+            If `indices` are not different columns, none or all of them, or X does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmmd.mixture import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.uniform(-2, 2, size=3000)
+        >>> X = np.column_stack([x, x**2 + 0.1 * rng.normal(size=3000)])
+        >>> mixture = GaussianMixture(8, random_state=0).fit(X)
+        >>> bool(abs(mixture.regress([[1.0]], indices=[0])[0, 0] - 1.0) < 0.1)
+        True
+        """
+        check_is_fitted(self)
+        known, hidden = self._split(indices)
+        rows = check_array(X, dtype=np.float64, input_name="X")
+        if rows.shape[1] != len(known):
+            raise ValueError(f"X has {rows.shape[1]} columns, but {len(known)} indices are given.")
+        parameters = self._matrices()
+
+        def block_stats(block: slice) -> list[tuple[FloatArray, FloatArray | None]]:
+            return [given(rows[block], known, hidden, parameters, want_cov=return_cov)]
+
+        blocks = row_blocks(len(rows), 1024)
+        found = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=self.n_jobs)
+        mean = np.concatenate([each for each, _ in found])
+        if not return_cov:
+            return mean
+        return mean, np.concatenate([cov for _, cov in found if cov is not None])
+
+    def predict_missing(
+        self, X: ArrayLike, return_cov: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Fill missing values with their means given the observed values of the row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, with NaN where a value is missing, whatever `missing` is.
+        return_cov : bool, default=False
+            Whether to return the covariances of what was filled in.
+
+        Returns
+        -------
+        filled : ndarray of shape (n_samples, n_features), dtype float64
+            The rows without NaN.
+        cov : ndarray of shape (n_samples, n_features, n_features), dtype float64
+            Conditional covariances, zero where a value was observed, if `return_cov`.
+        """
+        check_is_fitted(self)
+        filled = np.array(
+            validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        )
+        missing = np.isnan(filled)
+        cov = np.zeros((*filled.shape, filled.shape[1])) if return_cov else None
+        parameters = self._matrices()
+        order, starts = pattern_order(missing)
+        for first, last in itertools.pairwise(starts):
+            rows = order[first:last]
+            hidden = np.flatnonzero(missing[rows[0]])
+            known = np.flatnonzero(~missing[rows[0]])
+            if not len(hidden):
+                continue
+            means, around = given(
+                filled[np.ix_(rows, known)], known, hidden, parameters, want_cov=return_cov
+            )
+            filled[np.ix_(rows, hidden)] = means
+            if cov is not None and around is not None:
+                cov[np.ix_(rows, hidden, hidden)] = around
+        return filled if cov is None else (filled, cov)
+
+    def plot(self, X: ArrayLike | None = None, **kwargs: Any) -> Any:
+        """Draw the mixture: ellipses, or densities in one dimension.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows to draw too.
+        **kwargs : dict
+            Passed on to :meth:`skmmd.inspection.MixtureDisplay.from_estimator`.
+
+        Returns
+        -------
+        MixtureDisplay
+            The display.
+        """
+        from skmmd.inspection import MixtureDisplay
+
+        return MixtureDisplay.from_estimator(self, X, **kwargs)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "em"
+        return tags

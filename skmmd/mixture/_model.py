@@ -1,0 +1,151 @@
+"""From constructor parameters to a Model and initial parameters, checked."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+
+from skmmd.mixture._data import Data
+from skmmd.mixture._parameters import (
+    FULL,
+    SHAPES,
+    FloatArray,
+    Model,
+    condense,
+)
+
+
+def build_model(
+    data: Data,
+    covariance_type: str,
+    n_components: int,
+    *,
+    reg_covar: float,
+    relative_reg_covar: float | None,
+    covariance_prior: Any,
+    degrees_of_freedom_prior: float | None,
+    noise: str | None,
+) -> Model:
+    """Return what is estimated on `data`.
+
+    Raises
+    ------
+    ValueError
+        If the prior does not fit, or noise is asked for and a feature is constant.
+    """
+    shape, shared = SHAPES[covariance_type]
+    d = data.n_features
+    prior, strength = np.zeros(0), 0.0
+    ridge = np.full(d, float(reg_covar))
+    if relative_reg_covar is not None:
+        variance = data.variance
+        # A constant feature borrows the others' mean variance.
+        mean = variance.mean()
+        ridge = relative_reg_covar * np.where(variance > 0.0, variance, mean)
+        if not mean > 0.0:
+            ridge = np.full(d, float(reg_covar))
+    if covariance_prior is not None:
+        scale = _prior_scale(data, covariance_prior, n_components, reg_covar)
+        dimension = d if shape == FULL else 1
+        degrees = dimension + 2.0
+        if degrees_of_freedom_prior is not None:
+            degrees = float(degrees_of_freedom_prior)
+            if not degrees > dimension - 1:
+                raise ValueError(
+                    f"degrees_of_freedom_prior={degrees} must be greater than {dimension - 1} for "
+                    f"covariance_type={covariance_type!r} and {d} features."
+                )
+        prior, strength = condense(scale[None], shape)[0], degrees + dimension + 1.0
+        # The prior holds covariances away from zero; a ridge would spoil its objective.
+        ridge = np.zeros(d)
+    return Model(shape, shared, ridge, prior, strength, _noise(data) if noise else None)
+
+
+def _prior_scale(
+    data: Data, covariance_prior: Any, n_components: int, reg_covar: float
+) -> FloatArray:
+    d = data.n_features
+    if isinstance(covariance_prior, str):
+        upper = data.moments(FULL) / data.total_weight
+        scale = np.zeros((d, d))
+        scale[np.triu_indices(d)] = upper
+        scale = np.triu(scale) + np.triu(scale, 1).T
+        scale /= n_components ** (2.0 / d)
+        constant = np.diagonal(scale) <= 0.0
+        scale[constant, constant] = reg_covar
+        return scale
+    if np.ndim(covariance_prior) == 0:
+        return float(covariance_prior) * np.eye(d)
+    scale = check_array(covariance_prior, dtype=np.float64, input_name="covariance_prior")
+    if scale.shape != (d, d):
+        raise ValueError(
+            f"covariance_prior must be a number or have the shape ({d}, {d}), but got "
+            f"{scale.shape}."
+        )
+    if not (np.allclose(scale, scale.T) and np.linalg.eigvalsh(scale)[0] > 0.0):
+        raise ValueError("covariance_prior must be symmetric and positive definite.")
+    return np.array(scale)
+
+
+def _noise(data: Data) -> FloatArray:
+    constant = np.flatnonzero(data.ranges <= 0.0)
+    if len(constant):
+        raise ValueError(
+            "noise='uniform' spreads over the box around X, which has no volume: features "
+            f"{constant.tolist()[:10]} are constant. Drop them, or pass noise=None."
+        )
+    return -np.log(data.ranges)
+
+
+def _check_shape(array: FloatArray, shape: tuple[int, ...], name: str) -> None:
+    if array.shape != shape:
+        raise ValueError(
+            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"
+        )
+
+
+def check_weights(weights: ArrayLike, n_components: int) -> FloatArray:
+    """Return initial weights: in [0, 1], with sum 1."""
+    checked: FloatArray = check_array(weights, dtype=np.float64, ensure_2d=False)
+    _check_shape(checked, (n_components,), "weights")
+    if np.any(checked < 0.0) or np.any(checked > 1.0):
+        raise ValueError(
+            "The parameter 'weights' should be in the range [0, 1], but got max value "
+            f"{checked.min():.5f}, min value {checked.max():.5f}"
+        )
+    atol = 1e-6 if getattr(weights, "dtype", None) == np.float32 else 1e-8
+    if abs(checked.sum() - 1.0) > atol:
+        raise ValueError(
+            "The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{checked.sum():.5f}"
+        )
+    return checked
+
+
+def check_means(means: ArrayLike, n_components: int, n_features: int) -> FloatArray:
+    """Return initial means."""
+    checked: FloatArray = check_array(means, dtype=np.float64, ensure_2d=False, order="C")
+    _check_shape(checked, (n_components, n_features), "means")
+    return checked
+
+
+def check_precisions(
+    precisions: ArrayLike, covariance_type: str, n_components: int, n_features: int
+) -> FloatArray:
+    """Return initial precisions in their public layout: positive definite."""
+    shape, shared = SHAPES[covariance_type]
+    checked: FloatArray = check_array(
+        precisions, dtype=np.float64, ensure_2d=False, allow_nd=True
+    ) if np.ndim(precisions) else np.array(precisions, dtype=np.float64)  # fmt: skip
+    each = ((n_features, n_features), (n_features,), ())[shape]
+    wanted = each if shared else (n_components, *each)
+    name = f"{covariance_type} precision"
+    _check_shape(checked, wanted, name)
+    if shape == FULL:
+        for matrix in checked.reshape(-1, n_features, n_features):
+            if not (np.allclose(matrix, matrix.T) and np.all(np.linalg.eigvalsh(matrix) > 0.0)):
+                raise ValueError(f"'{name}' should be symmetric, positive-definite")
+    elif np.any(checked <= 0.0):
+        raise ValueError(f"'{name}' should be positive")
+    return checked
