@@ -91,6 +91,8 @@ class MixtureDisplay:
 
     See Also
     --------
+    skmmd.mixture.GaussianMixture : What is drawn.
+    skmmd.mixture.GaussianMixtureIC : The search.
     sklearn.mixture.GaussianMixture : Can be drawn, too.
 
     Examples

@@ -186,6 +186,19 @@ def test_two_of_four_features_are_their_marginal_mixture(rng, covariance_type):
             assert display.log_density[row, column] == pytest.approx(np.log(density), rel=1e-9)
 
 
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("d", [1, 2])
+def test_our_mixtures_of_all_types(rng, covariance_type, d):
+    X = np.concatenate([rng.normal(size=(60, d)), rng.normal(size=(40, d)) * 0.3 + 4.0])
+    search = skmmd.mixture.GaussianMixtureIC(2, covariance_type, random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(search, X, log_density=True, grid_resolution=9)
+    points = np.stack(np.meshgrid(*display.grid), axis=-1).reshape(-1, d)
+    expected = search.score_samples(points)
+    found = np.log(display.densities.sum(axis=0)) if d == 1 else display.log_density.ravel()
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    assert display.noise_density is None
+
+
 @pytest.mark.parametrize("d", [1, 2])
 def test_noise_is_part_of_the_density(rng, d):
     X = np.concatenate([rng.normal(size=(150, d)), rng.uniform(-9.0, 9.0, size=(60, d))])

@@ -10,7 +10,7 @@ import pytest
 import sklearn.mixture
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -323,6 +323,20 @@ def test_a_criterion_that_is_not_finite_never_wins(monkeypatch, value):
     with pytest.warns(FitFailedWarning, match=f"1 of 3 .*bic is {value}"):
         found = search(covariance_type="full").fit(IRIS)
     assert found.n_components_ != 2
+
+
+def test_only_of_the_best_a_warning_tells_that_it_did_not_converge():
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    found = search((1, 4), "full", max_iter=3, tol=1e-12).fit(X)  # any warning is an error here
+    assert found.n_components_ == 1
+    assert found.results_["converged"].tolist() == [True, False]
+    with pytest.warns(ConvergenceWarning) as caught:
+        search((4, 5), ("full", "diag"), max_iter=3, tol=1e-12).fit(X)
+    assert len(caught) == 1
+    assert "The best mixture, with n_components=4 and covariance_type='diag'" in str(
+        caught[0].message
+    )
+    assert caught[0].filename == __file__
 
 
 def test_mistakes_of_the_program_are_raised(monkeypatch):
