@@ -110,22 +110,37 @@ def test_convergence_of_a_stopped_em():
     assert row["slow"]
 
 
-def test_costs_want_all_iterations():
-    class Runner:
-        def put(self, arrays):
-            pass
+class Stopping:
+    """A runner whose peer never makes more than so many iterations, of half a second in all."""
 
-        def time(self, name, n_threads, parameters):
-            return 0.5, {"log_likelihood": 0.0, "n_iter": 2}
+    def __init__(self, most):
+        self.most = most
 
-    peers = Peers({"a": Peer("numpy", dict, ("numpy",))}, {"a": Runner()}, {}, {})
+    def put(self, arrays):
+        pass
+
+    def time(self, name, n_threads, parameters):
+        made = min(parameters["n_iterations"], self.most)
+        return 0.5, {"log_likelihood": 0.0, "n_iter": made}
+
+
+@pytest.mark.parametrize(("most", "n_iterations"), [(6, 6), (5, 4), (3, 2)])
+def test_all_make_equally_many_iterations(most, n_iterations):
+    peers = Peers({"a": Peer("numpy", dict, ("numpy",))}, {"a": Stopping(most)}, {}, {})
     settings = argparse.Namespace(seed=0, rounds=1, turn=0.0)
-    found = costs(Shape("diag", 2, 2, 100, 2), ["a"], peers, settings)
+    found = costs(Shape("diag", 2, 2, 100, 6), ["a"], peers, settings)
     assert found["a"].fit == 0.5
     assert found["a"].each == 0.0
     assert found["skmmd"].fit > 0
-    with pytest.raises(RuntimeError, match="a made 2 iterations of 3"):
-        costs(Shape("diag", 2, 2, 100, 3), ["a"], peers, settings)
+    assert {cost.n_iterations for cost in found.values()} == {n_iterations}
+    assert {cost.whole.outcome["n_iter"] for cost in found.values()} == {n_iterations}
+
+
+def test_too_few_iterations_are_not_compared():
+    peers = Peers({"a": Peer("numpy", dict, ("numpy",))}, {"a": Stopping(2)}, {}, {})
+    settings = argparse.Namespace(seed=0, rounds=1, turn=0.0)
+    with pytest.raises(RuntimeError, match="diag d=2 k=2: too few iterations to compare, 2"):
+        costs(Shape("diag", 2, 2, 100, 6), ["a"], peers, settings)
 
 
 @pytest.mark.parametrize("name", PEERS)
