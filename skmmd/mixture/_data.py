@@ -82,7 +82,7 @@ class Data:
             yield self._load(block)
 
     def _load(self, block: slice) -> tuple[FloatArray, FloatArray, int]:
-        X = self.X[block]
+        X: Any = self.X[block]
         if not (X.dtype == np.float64 and X.flags.c_contiguous and X.flags.writeable):
             X = np.array(X, dtype=np.float64, order="C")
         weight = self.weight[block] if len(self.weight) else NO_WEIGHT

@@ -5,7 +5,7 @@ row of weight two is the same as two rows, and neither their order nor chunks ma
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ def distinct_rows(data: Data, size: int, seed: np.uint64) -> tuple[FloatArray, F
     """Return up to `size` distinct rows, those of the smallest hashes, and their weights."""
     hashes = np.empty(0, dtype=np.uint64)
     rows = np.empty((0, data.n_features))
-    weight = np.empty(0)
+    weight: FloatArray = np.empty(0)
     for X, w, _ in data.blocks():
         if data.has_missing:
             X = np.where(np.isnan(X), data.center, X)
@@ -74,7 +74,7 @@ def distinct_rows(data: Data, size: int, seed: np.uint64) -> tuple[FloatArray, F
         rows = np.concatenate([rows, X[low]])
         weight = np.concatenate([weight, w[low] if len(w) else np.ones(int(low.sum()))])
         hashes, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-        weight = np.bincount(which.ravel(), weights=weight)[:size]
+        weight = np.bincount(which.ravel(), weights=weight)[:size].astype(np.float64)
         hashes, rows = hashes[:size], rows[first[:size]]
     return np.ascontiguousarray(rows), weight
 
@@ -217,7 +217,7 @@ def auto(sample: Sample, model: Model, rng: Generator) -> Parameters:
 Method = Callable[[Sample, Model, Generator], Parameters]
 
 
-def _best(sample: Sample, model: Model, rng: Generator, methods: list[Method]) -> Parameters:
+def _best(sample: Sample, model: Model, rng: Generator, methods: Sequence[Method]) -> Parameters:
     data = Data(sample.rows, sample.weight, None)
     best: Fit | None = None
     for method in methods:
