@@ -158,6 +158,14 @@ def test_a_narrow_component_keeps_its_peak():
     assert np.trapezoid(display.densities[1], display.grid[0]) == pytest.approx(0.1, rel=1e-3)
 
 
+@pytest.mark.parametrize("far", [-50.0, 50.0])
+def test_the_grid_covers_far_rows(far, rng):
+    mixture, X = two_dimensional(rng)
+    display = MixtureDisplay.from_estimator(mixture, [*X, [far, far]], log_density=True)
+    for values in display.grid:
+        assert values[0] <= far <= values[-1]
+
+
 def test_contours_are_the_log_density(rng):
     mixture, X = two_dimensional(rng)
     display = MixtureDisplay.from_estimator(mixture, X, log_density=True, grid_resolution=7)

@@ -1,6 +1,7 @@
 """GaussianMixtureIC: each candidate is the mixture fitted alone, the best is the lowest."""
 
 import math
+import threading
 import warnings
 
 import matplotlib.pyplot as plt
@@ -123,6 +124,17 @@ def test_threads_do_not_matter(n_jobs, seed):
     np.testing.assert_array_equal(one.means_, other.means_)
 
 
+def test_fits_run_in_threads(monkeypatch):
+    genuine, both = GaussianMixture.fit, threading.Barrier(2)
+
+    def fit(self, X, y=None, sample_weight=None):
+        both.wait(60)  # raises unless a second fit runs at the same time
+        return genuine(self, X, sample_weight=sample_weight)
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit)
+    search((1, 2), n_jobs=2).fit(IRIS)
+
+
 def test_the_seed_matters():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3))
@@ -227,6 +239,29 @@ def test_parameters_reach_the_mixtures(options):
     assert hasattr(found, "noise_weight_") == ("noise" in options)
 
 
+def test_the_best_estimator_has_all_parameters():
+    options = {
+        "tol": 1e-4,
+        "reg_covar": 1e-5,
+        "max_iter": 70,
+        "n_init": 2,
+        "init_params": "random",
+        "random_state": 4,
+        "missing": "em",
+        "accelerate": "squarem",
+        "stopping": "aitken",
+        "noise": "uniform",
+        "covariance_prior": 0.5,
+        "degrees_of_freedom_prior": 9.0,
+        "relative_reg_covar": 1e-4,
+        "n_jobs": 2,
+    }
+    best = GaussianMixtureIC(2, "diag", **options).fit(IRIS).best_estimator_.get_params()
+    default = GaussianMixture().get_params()
+    assert all(default[name] != value for name, value in options.items())
+    assert best == default | options | {"n_components": 2, "covariance_type": "diag"}
+
+
 # --------------------------------------------------------------------------------------
 # weights, missing values
 
@@ -244,8 +279,13 @@ def test_weights_are_copies():
     assert by_weight.best_index_ == by_copies.best_index_
     unweighted = search((1, 2), TYPES, **options).fit(IRIS)
     assert abs(unweighted.results_["bic"] / by_weight.results_["bic"] - 1.0).min() > 0.01
-    again = by_weight.score(IRIS, sample_weight=weights)
-    assert again == pytest.approx(by_copies.score(IRIS.repeat(weights, axis=0)), rel=1e-6)
+    score = by_weight.score(IRIS, sample_weight=weights)
+    assert score == pytest.approx(by_copies.score(IRIS.repeat(weights, axis=0)), rel=1e-6)
+    again = search((1, 2), TYPES, **options)
+    labels = again.fit_predict(IRIS, sample_weight=weights)
+    np.testing.assert_array_equal(labels, by_weight.predict(IRIS))
+    np.testing.assert_array_equal(again.means_, by_weight.means_)
+    assert not np.array_equal(unweighted.means_, by_weight.means_)
     for criterion in CRITERIA:
         one, other = getattr(by_weight, criterion), getattr(by_copies, criterion)
         expected = other(IRIS.repeat(weights, axis=0))
