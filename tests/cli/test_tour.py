@@ -9,12 +9,16 @@ from io import BytesIO, StringIO
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.linear_model import LinearRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import KFold
 
-from skmmd import hashing, two_sample
+from skmmd import hashing, mixture, two_sample
 from skmmd._cli import main
 from skmmd._cli._tour import PARTS, Finding, Part, _installed, save_figures, write_page
 from skmmd._cli._tour import _hashing as hashing_part
+from skmmd._cli._tour import _mixture as mixture_part
 from skmmd._cli._tour import _two_sample as part
 
 
@@ -60,11 +64,11 @@ def test_the_last_line_says_where_the_page_is(tour):
 def test_every_estimator_is_part_of_the_tour(tour):
     """Each public class and function of each area is called on the page, or its result shown."""
     calls = "".join(tour[3].text)
-    for name in two_sample.__all__ + hashing.__all__:
+    for name in two_sample.__all__ + hashing.__all__ + mixture.__all__:
         if name in ("DriftUpdate", "FeatureScores", "MMDTestResult"):  # what the others return
             continue
         assert f"{name}(" in calls, name
-    assert {p.name for p in PARTS} == {"two_sample", "hashing"}
+    assert {p.name for p in PARTS} == {"two_sample", "hashing", "mixture"}
 
 
 def test_the_page_needs_nothing_else(tour):
@@ -139,6 +143,10 @@ def outcomes(*findings):
         hashing_part._one_file,
         hashing_part._clusters,
         hashing_part._rejection,
+        mixture_part._kinds_of_iris,
+        mixture_part._rows_that_belong_nowhere,
+        mixture_part._fewer_passes,
+        mixture_part._likelihood_is_not_class,
     ],
 )
 def test_findings_are_the_same_each_time(finding):
@@ -171,6 +179,31 @@ def test_known_answers(tour):
     }
     near, far = min(distances, key=distances.get), max(distances, key=distances.get)
     assert f"nearest {near[0]} and {near[1]}, farthest {far[0]} and {far[1]}" in text
+
+
+def test_known_mixtures():
+    """The criterion is scikit-learn's, and one component is least squares."""
+    iris = load_iris().data
+    # The ridge of the tour, in units of each column, on columns of variance 1.
+    scaled = (iris - iris.mean(axis=0)) / iris.std(axis=0)
+    twice = 2.0 * len(iris) * np.log(iris.std(axis=0)).sum()
+    settings = {"reg_covar": 1e-3, "tol": 1e-9, "max_iter": 1000, "random_state": 0}
+    finding = mixture_part._kinds_of_iris(True)
+    for n_components, n_init in ((2, 1), (3, 20)):
+        fitted = GaussianMixture(
+            n_components, n_init=n_init, init_params="random_from_data", **settings
+        ).fit(scaled)
+        assert f"({fitted.bic(scaled) + twice:.1f}" in finding.reading
+    assert finding.outcome.startswith("2 full")
+
+    X, y = load_diabetes(return_X_y=True)
+    left = 0.0
+    for train, test in KFold(10, shuffle=True, random_state=0).split(X):
+        line = LinearRegression().fit(X[train], y[train])
+        left += (((y[test] - line.predict(X[test])) / y[train].std()) ** 2).sum()
+    explained = f"{1.0 - left / len(y):.4f}"
+    reading = mixture_part._regression_with_gaps(True).reading
+    assert f"least squares ({explained} and {explained})" in reading
 
 
 def test_special_characters_stay_text(tmp_path):
