@@ -13,6 +13,7 @@ from skmmd.hashing import (
     mmdt_std,
 )
 from skmmd.inspection import MixtureDisplay, MMDTestDisplay, SimilarityDisplay, WitnessDisplay
+from skmmd.mixture import GaussianMixture, GaussianMixtureIC
 from skmmd.two_sample import (
     DriftUpdate,
     FeatureScores,
@@ -29,6 +30,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "DriftUpdate",
     "FeatureScores",
+    "GaussianMixture",
+    "GaussianMixtureIC",
     "MMDDriftDetector",
     "MMDTClassifier",
     "MMDTIndex",

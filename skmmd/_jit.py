@@ -122,8 +122,9 @@ def _log(x):  # type: ignore[no-untyped-def]
     half = 0.5 * f * f
     k = np.float64(exponent) - (54.0 if tiny else 0.0)
     value = k * _LN2_HIGH + ((f - (half - s * (half + 2.0 * z * p))) + k * _LN2_LOW)
-    value = value if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
-    return x if x > _LARGEST_FINITE else value
+    if_not_positive = -np.inf if x == 0.0 else np.nan
+    if_positive = x if x > _LARGEST_FINITE else value
+    return if_positive if x > 0.0 else if_not_positive
 
 
 def _interpreted_log(x: float) -> float:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from skmmd.mixture._em import Stop
     from skmmd.mixture._sweep import Step
 
-Result = tuple[Parameters, int, int]
 _LARGEST_STEP = 4.0
 _MEMORY = 5
 
@@ -89,13 +88,9 @@ def _difference(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def _try(step: "Callable[[Parameters], Step]", point: Parameters | None) -> "Step | None":
     """Do a step from an extrapolated point; None where it leads nowhere."""
-    if point is None:
-        return None
-    try:
-        found = step(point)
-    except ValueError:
-        return None
-    return found if np.isfinite(found.objective) else None
+    found = None if point is None else step(point)
+    good = found is not None and np.isfinite(found.objective) and not found.collapsed
+    return found if good else None
 
 
 def squarem(
@@ -105,7 +100,7 @@ def squarem(
     scale: FloatArray,
     stop: "Stop",
     max_iter: int,
-) -> Result:
+) -> "tuple[Step, int]":
     """Extrapolate along the difference of two EM steps, with a length from their curvature.
 
     Parameters
@@ -121,28 +116,24 @@ def squarem(
     stop : Stop
         Keeps the objective of accepted steps.
     max_iter : int
-        Largest number of steps.
+        Largest number of steps, at least 1.
 
     Returns
     -------
-    parameters : Parameters
-        One EM step after the last accepted point.
+    found : Step
+        The EM step from the last accepted point.
     n_iter : int
         Steps done, those taken back included.
-    n_dead : int
-        Components without weight.
     """
     coordinates = Coordinates(start, model, scale)
-    if max_iter == 0:
-        return start, 0, 0
     largest = _LARGEST_STEP
     before, first = start, step(start)
     n_iter = 1
     stop.add(first.objective)
-    while n_iter < max_iter and not stop.converged:
+    while n_iter < max_iter and not (stop.converged or first.collapsed):
         second = step(first.parameters)
         n_iter += 1
-        if stop.add(second.objective) or n_iter >= max_iter:
+        if stop.add(second.objective) or second.collapsed or n_iter >= max_iter:
             first = second
             break
         origin = coordinates.vector(before)
@@ -172,7 +163,7 @@ def squarem(
         before, first = second.parameters, step(second.parameters)
         n_iter += 1
         stop.add(first.objective)
-    return first.parameters, n_iter, first.n_dead
+    return first, n_iter
 
 
 def anderson(
@@ -182,7 +173,7 @@ def anderson(
     scale: FloatArray,
     stop: "Stop",
     max_iter: int,
-) -> Result:
+) -> "tuple[Step, int]":
     """Extrapolate to where a linear fit of the last steps would stand still.
 
     Parameters
@@ -198,26 +189,22 @@ def anderson(
     stop : Stop
         Keeps the objective of accepted steps.
     max_iter : int
-        Largest number of steps.
+        Largest number of steps, at least 1.
 
     Returns
     -------
-    parameters : Parameters
-        One EM step after the last accepted point.
+    found : Step
+        The EM step from the last accepted point.
     n_iter : int
         Steps done, those taken back included.
-    n_dead : int
-        Components without weight.
     """
     coordinates = Coordinates(start, model, scale)
-    if max_iter == 0:
-        return start, 0, 0
     here, found = coordinates.vector(start), step(start)
     n_iter = 1
     stop.add(found.objective)
     points: list[FloatArray] = []
     residuals: list[FloatArray] = []
-    while n_iter < max_iter and not stop.converged:
+    while n_iter < max_iter and not (stop.converged or found.collapsed):
         after = coordinates.vector(found.parameters)
         points, residuals = points[-_MEMORY:], residuals[-_MEMORY:]
         points.append(after)
@@ -237,7 +224,7 @@ def anderson(
         here, found = after, step(found.parameters)
         n_iter += 1
         stop.add(found.objective)
-    return found.parameters, n_iter, found.n_dead
+    return found, n_iter
 
 
 def _extrapolate(points: list[FloatArray], residuals: list[FloatArray]) -> FloatArray:

@@ -1,15 +1,15 @@
 """The loop around the steps of EM: when to stop, and what a fit returns."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmmd.mixture import _loops
 from skmmd.mixture._acceleration import anderson, squarem
-from skmmd.mixture._data import BLOCK_SIZE, Data
-from skmmd.mixture._parameters import NONE, FloatArray, Model, Parameters
-from skmmd.mixture._sweep import CONDITION_LIMIT, em_step, linear_buffers
+from skmmd.mixture._data import Data
+from skmmd.mixture._parameters import FloatArray, Model, Parameters
+from skmmd.mixture._sweep import em_step, empty_sums, is_linear, run_loop
 
 # Steps that the compiled loop runs before it returns to Python, where it can be interrupted.
 _STEPS = 64
@@ -32,6 +32,8 @@ class Fit(NamedTuple):
         Passes over the data.
     n_dead : int
         Components that have lost all their weight.
+    collapsed : bool
+        Whether it stopped because the next step would have led to a singular covariance.
     """
 
     parameters: Parameters
@@ -39,6 +41,7 @@ class Fit(NamedTuple):
     converged: bool
     n_iter: int
     n_dead: int
+    collapsed: bool = False
 
     @property
     def lower_bound(self) -> float:
@@ -87,25 +90,18 @@ def run(
     -------
     Fit
         The result.
-
-    Raises
-    ------
-    ValueError
-        If a covariance is not positive definite.
     """
     stop = Stop(tol, stopping == "aitken", previous, report, report_interval)
-    if accelerate is not None:
+    if accelerate is not None and max_iter > 0:
         method = {"squarem": squarem, "anderson": anderson}[accelerate]
         scale = np.sqrt(np.where(data.variance > 0.0, data.variance, 1.0))
-        parameters, n_iter, n_dead = method(
+        step, n_iter = method(
             lambda parameters: em_step(data, model, parameters), start, model, scale, stop, max_iter
         )
-        return Fit(parameters, stop.accepted, stop.converged, n_iter, n_dead)
+        converged = stop.converged and not step.collapsed
+        return Fit(step.parameters, stop.accepted, converged, n_iter, step.n_dead, step.collapsed)
     parameters, n_dead = start.copy(), 0
-    # The quadratic form that shared covariances leave out is not common to components and noise.
-    plain = (
-        data.is_plain and not data.is_threaded and not (model.shared and model.noise is not None)
-    )
+    plain = data.is_plain and not data.is_threaded and is_linear(data, model)
     while len(stop.accepted) < max_iter and not stop.converged:
         if plain:
             steps = min(max_iter - len(stop.accepted), report_interval if report else _STEPS)
@@ -115,6 +111,9 @@ def run(
         step = em_step(data, model, parameters)
         parameters, n_dead = step.parameters, step.n_dead
         stop.add(step.objective)
+        if step.collapsed:
+            n_iter = len(stop.accepted)
+            return Fit(parameters, stop.accepted, False, n_iter, n_dead, collapsed=True)
     return Fit(parameters, stop.accepted, stop.converged, len(stop.accepted), n_dead)
 
 
@@ -124,14 +123,12 @@ def _advance(
     """Run steps in the compiled loop, which changes `parameters`."""
     history = np.empty(2 + steps)
     history[:2] = stop.last_two
-    shape = NONE if model.shared else model.shape
-    status, n_steps, dead = _loops.iterate(
-        data.X, data.weight, data.total_weight, data.center,
-        data.moments(model.shape) if model.shared else np.empty(0), model.ridge, model.prior,
-        model.strength, model.log_noise, model.shape, model.shared, *parameters, BLOCK_SIZE,
-        CONDITION_LIMIT, stop.tol, stop.aitken, history,
-        linear_buffers(data.n_features, len(parameters.weights), shape),
-    )  # fmt: skip
+    X: Any = data.X
+    rows = (X, 0, data.n_rows, data.weight)
+    sums = empty_sums(model, parameters)
+    status, n_steps, dead = run_loop(
+        data, model, parameters, rows, history, sums, part=0, tol=stop.tol, aitken=stop.aitken
+    )
     for value in history[2 : 2 + n_steps]:
         stop.add(float(value))
     return status, dead if n_steps else n_dead

@@ -27,10 +27,17 @@ from skmmd._validation import (
     generator,
     validate_data,
 )
+from skmmd.inspection import MixtureDisplay
 from skmmd.mixture._conditional import given, log_joint, responsibilities, split
 from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, ChunkedData, Data, pattern_order
 from skmmd.mixture._em import Fit, run
-from skmmd.mixture._model import build_model, check_means, check_precisions, check_weights
+from skmmd.mixture._model import (
+    build_model,
+    check_means,
+    check_precisions,
+    check_weights,
+    degenerate_components,
+)
 from skmmd.mixture._online import State, blend, implied_state
 from skmmd.mixture._parameters import (
     SHAPES,
@@ -538,24 +545,10 @@ class GaussianMixture(DensityMixin, Estimator):
                 fits = [self._run(data, model, self._last_parameters(data, model), 0)]
             else:
                 fits = self._run_starts(data, model, initial, rng)
-        best = fits[0]
-        for each in fits[1:]:
-            if each.lower_bound > best.lower_bound:
-                best = each
-        if not best.converged and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, "
-                "or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        if best.n_dead:
-            warnings.warn(
-                f"{best.n_dead} of {self.n_components} components have lost all their weight. "
-                "Decrease n_components, or try other init_params.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        # The likelihood of a collapsing fit has no bound: any other is better.
+        best = max(fits, key=lambda fit: (not fit.collapsed, fit.lower_bound))
+        for message in self._complaints(data, model, best):
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
         self._store(best.parameters, dtype)
         if model.noise is not None:
             self.noise_bounds_ = np.stack([data.least, data.least + data.ranges])
@@ -564,6 +557,33 @@ class GaussianMixture(DensityMixin, Estimator):
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
         self._forget("_state")
+
+    def _complaints(self, data: Data, model: Model, fit: Fit) -> Iterator[str]:
+        """Yield what is wrong with a fit."""
+        if fit.collapsed:
+            yield (
+                "EM stopped because a covariance became singular: a component has collapsed onto "
+                "too few rows. The parameters are those before. Increase reg_covar, decrease the "
+                "number of components, or try other init_params."
+            )
+        elif not fit.converged and self.max_iter > 0:
+            yield (
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data."
+            )
+        if fit.n_dead:
+            yield (
+                f"{fit.n_dead} of {self.n_components} components have lost all their weight. "
+                "Decrease n_components, or try other init_params."
+            )
+        spurious = degenerate_components(data, model, fit.parameters)
+        if len(spurious):
+            yield (
+                f"Components {spurious.tolist()} have a variance of little more than reg_covar in "
+                "every feature: each sits on one point, such as an outlier, and its likelihood "
+                "says nothing. Decrease n_components, increase reg_covar, or use noise='uniform' "
+                "or covariance_prior."
+            )
 
     def _last_parameters(self, data: Data, model: Model) -> Parameters:
         parameters = self._parameters()
@@ -1166,13 +1186,15 @@ class GaussianMixture(DensityMixin, Estimator):
                 cov[np.ix_(rows, hidden, hidden)] = around
         return filled if cov is None else (filled, cov)
 
-    def plot(self, X: ArrayLike | None = None, **kwargs: Any) -> Any:
-        """Draw the mixture: ellipses, or densities in one dimension.
+    def plot(self, X: ArrayLike | None = None, *, ax: Any = None, **kwargs: Any) -> Any:
+        """Draw the mixture: ellipses, or densities of one feature.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), default=None
             Rows to draw too.
+        ax : matplotlib.axes.Axes or None, default=None
+            Where to draw; None for new axes.
         **kwargs : dict
             Passed on to :meth:`skmmd.inspection.MixtureDisplay.from_estimator`.
 
@@ -1181,9 +1203,7 @@ class GaussianMixture(DensityMixin, Estimator):
         MixtureDisplay
             The display.
         """
-        from skmmd.inspection import MixtureDisplay
-
-        return MixtureDisplay.from_estimator(self, X, **kwargs)
+        return MixtureDisplay.from_estimator(self, X, **kwargs).plot(ax=ax)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -35,6 +35,25 @@ def copy_row(source, target):
         target[i] = source[i]
 
 
+@loop
+def copy_all(source, target):
+    """Copy weights, means, covariances and factors.
+
+    Parameters
+    ----------
+    source : tuple of array
+        Read.
+    target : tuple of array
+        Written.
+    """
+    copy_row(source[0], target[0])
+    for k in range(source[1].shape[0]):
+        copy_row(source[1][k], target[1][k])
+    for k in range(source[2].shape[0]):
+        copy_row(source[2][k], target[2][k])
+        copy_row(source[3][k], target[3][k])
+
+
 # --------------------------------------------------------------------------------------
 # tiles
 
@@ -962,9 +981,9 @@ def transform(
     n_joint : int
         Number of components, and noise.
     means, factors, constants : array
-        As in `sweep_directly`; not used unless `direct`.
+        As in `sweep_directly`.
     shape : int
-        0 full, 1 diagonal, 2 spherical, 3 none (only where not direct).
+        0 full, 1 diagonal, 2 spherical.
     shared : bool
         One covariance for all.
     direct : bool
@@ -990,9 +1009,18 @@ def transform(
                 for b in range(width):
                     joint[k, b] = constants[k]
         else:
-            expand(features, d, shape)
+            expand(features, d, 3 if shared else shape)
             np.dot(coefficients, features, joint)
         softmax(joint, n_joint, no_weight, 0, last - first, top, total)
+        if shared and not direct:
+            # The quadratic form that is the same for all components.
+            if shape == 0:
+                np.dot(factors[0].reshape(d, d).T, tile, rooms[0])
+            for i in range(d):
+                u = 1.0 if shape == 0 else factors[0, i if shape == 1 else 0]
+                for b in range(width):
+                    value = rooms[0, i, b] if shape == 0 else u * tile[i, b]
+                    top[b] -= 0.5 * value * value
         for b in range(last - first):
             log_density[first + b] = top[b]
             for k in range(n_joint):
@@ -1266,19 +1294,25 @@ def has_converged(history, step, tol, aitken):
 
 @loop
 def iterate(
-    X, weight, total_weight, center, moments, ridge, prior, strength, noise, shape, shared,
-    weights, means, covariances, factors, chunk_size, limit, tol, aitken, history, buffers,
+    X, first, last, weight, total_weight, center, moments, ridge, prior, strength, noise, shape,
+    shared, weights, means, covariances, factors, chunk_size, limit, tol, aitken, part, sums,
+    history, buffers,
 ):  # fmt: skip
-    """Run plain EM by linear features in one thread.
+    """Run plain EM by linear features in one thread, or a part of a step.
+
+    All parts are in this one function, since the same loop compiled twice may round differently:
+    steps do not depend on how their parts were called.
 
     Parameters
     ----------
     X : array
         Rows.
+    first, last : int
+        Range of rows.
     weight : array
         Weight of each row, or none.
     total_weight : float
-        Sum of the weights.
+        Sum of the weights of all rows.
     center : array
         The point that features are about.
     moments : array
@@ -1292,7 +1326,7 @@ def iterate(
     shared : bool
         One covariance for all.
     weights, means, covariances, factors : array
-        Parameters; changed.
+        Parameters; changed, unless `part` is 1.
     chunk_size : int
         Rows whose sums are added up before they are added to the others'.
     limit : float
@@ -1301,8 +1335,13 @@ def iterate(
         Tolerance.
     aitken : bool
         Rule for stopping.
+    part : int
+        0: whole steps. 1: only the statistics of the rows. 2: one step from statistics.
+    sums : array
+        Statistics; written, or read if `part` is 2.
     history : array
-        Objective; the first two numbers are those before, the others are written.
+        Objective; the first two numbers are those before, the others are written. If `part` is not
+        0, the third is the log-likelihood of the statistics: written or read.
     buffers : tuple of array
         As in `sweep`.
 
@@ -1315,61 +1354,60 @@ def iterate(
     n_dead : int
         Components without weight.
     """
-    n_rows, d = X.shape
+    d = X.shape[1]
     features, joint = buffers[0], buffers[1]
     coefficients = np.zeros((joint.shape[0], features.shape[0]))
-    sums = np.empty(coefficients.shape)
-    chunk_sums = np.empty(coefficients.shape)
-    new_weights = weights.copy()
-    new_means = means.copy()
-    new_covariances = covariances.copy()
-    new_factors = factors.copy()
+    chunk_sums = np.empty((joint.shape[0], features.shape[0]))
+    old = (weights.copy(), means.copy(), covariances.copy(), factors.copy())
     references = np.empty(means.shape)
     for k in range(means.shape[0]):
-        for i in range(d):
-            references[k, i] = center[i]
+        copy_row(center, references[k])
     n_dead = 0
-    condition = linearize(
-        weights, means, covariances, factors, center, shape, shared, noise, coefficients
-    )
-    for step in range(2, history.shape[0]):
+    dead = 0
+    for step in range(2, history.shape[0] + 1):
+        # Each step is judged at the start of the next: by the condition of what it led to.
+        condition = linearize(
+            weights, means, covariances, factors, center, shape, shared, noise, coefficients
+        )
         if not condition <= limit:
-            return 2, step - 2, n_dead
-        sums[:] = 0.0
-        likelihood = 0.0
-        for start in range(0, n_rows, chunk_size):
-            chunk_sums[:] = 0.0
-            likelihood += sweep(
-                X, start, min(start + chunk_size, n_rows), weight, center, coefficients,
-                weights.shape[0], 3 if shared else shape, buffers, chunk_sums,
-            )  # fmt: skip
-            for k in range(coefficients.shape[0]):
-                for column in range(coefficients.shape[1]):
-                    sums[k, column] += chunk_sums[k, column]
+            if step > 2:
+                copy_all(old, (weights, means, covariances, factors))
+            return 2, max(step - 3, 0), n_dead
+        if step > 2:
+            n_dead = dead
+            if has_converged(history, step - 1, tol, aitken):
+                return 1, step - 2, n_dead
+        if step == history.shape[0]:
+            return 0, step - 2, n_dead
+        if part < 2:
+            sums[:] = 0.0
+            likelihood = 0.0
+            for start in range(first, last, chunk_size):
+                chunk_sums[:] = 0.0
+                likelihood += sweep(
+                    X, start, min(start + chunk_size, last), weight, center, coefficients,
+                    weights.shape[0], 3 if shared else shape, buffers, chunk_sums,
+                )  # fmt: skip
+                for k in range(coefficients.shape[0]):
+                    for column in range(coefficients.shape[1]):
+                        sums[k, column] += chunk_sums[k, column]
+            if part == 1:
+                history[2] = likelihood
+                return 0, 0, 0
+        else:
+            likelihood = history[2]
         if shared:
             likelihood -= 0.5 * shared_quadratic(moments, factors, d, shape)
         likelihood += log_prior(covariances, factors, d, shape, prior, strength)
-        dead = maximize(
-            sums, moments, references, means, covariances, shape, shared, ridge, prior, strength,
-            new_weights, new_means, new_covariances, new_factors,
-        )  # fmt: skip
-        if dead >= 0:
-            condition = linearize(
-                new_weights, new_means, new_covariances, new_factors, center, shape, shared, noise,
-                coefficients,
-            )  # fmt: skip
-        if dead < 0 or not condition <= limit:
-            return 2, step - 2, n_dead
-        n_dead = dead
-        copy_row(new_weights, weights)
-        for k in range(means.shape[0]):
-            copy_row(new_means[k], means[k])
-        for k in range(covariances.shape[0]):
-            copy_row(new_covariances[k], covariances[k])
-            copy_row(new_factors[k], factors[k])
         history[step] = likelihood / total_weight
-        if has_converged(history, step, tol, aitken):
-            return 1, step - 1, n_dead
+        copy_all((weights, means, covariances, factors), old)
+        dead = maximize(
+            sums, moments, references, old[1], old[2], shape, shared, ridge, prior, strength,
+            weights, means, covariances, factors,
+        )  # fmt: skip
+        if dead < 0:
+            copy_all(old, (weights, means, covariances, factors))
+            return 2, step - 2, n_dead
     return 0, history.shape[0] - 2, n_dead
 
 
@@ -1395,8 +1433,9 @@ def hash_rows(X, seed, hashes):
     for row in range(X.shape[0]):
         value = seed
         for j in range(X.shape[1]):
-            # Adding zero makes -0.0 and 0.0 the same.
-            bits = np.uint64(np.float64(X[row, j] + 0.0).view(np.int64))
+            bits = np.uint64(np.float64(X[row, j]).view(np.int64))
+            if X[row, j] == 0.0:
+                bits = np.uint64(0)  # 0.0 and -0.0 are the same
             value = (value ^ bits) * factor
             value = (value ^ (value >> half)) * factor
         hashes[row] = value ^ (value >> half)

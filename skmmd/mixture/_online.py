@@ -94,7 +94,7 @@ def blend(
         Objective of the batch before.
     """
     k, d = parameters.means.shape
-    batch = expectation(data, model, parameters, direct=True)
+    batch = expectation(data, model, parameters)
     share = rate / data.total_weight
     sums = share * batch.sums
     sums[:, 0] += (1.0 - rate) * state.weights
@@ -104,7 +104,7 @@ def blend(
     else:
         sums[:k, 1 + d :] += (1.0 - rate) * state.moments
     averages = Statistics(0.0, sums * total_weight, moments * total_weight)
-    new, n_dead = maximization(model, averages, parameters.means, parameters)
+    new, n_dead = maximization(model, averages, parameters)
     if n_dead < 0:
         raise ValueError(ILL_DEFINED)
     weights = sums[:, 0]

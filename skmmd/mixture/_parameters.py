@@ -137,8 +137,8 @@ def dense(rows: FloatArray, shape: int, n_features: int) -> FloatArray:
 def condense(matrices: FloatArray, shape: int) -> FloatArray:
     """Return matrices as rows: their entries, their diagonals, or the means of those."""
     if shape == FULL:
-        return np.ascontiguousarray(matrices.reshape(len(matrices), -1))
-    diagonals = np.ascontiguousarray(np.diagonal(matrices, axis1=1, axis2=2))
+        return np.array(matrices, order="C").reshape(len(matrices), -1)
+    diagonals = np.diagonal(matrices, axis1=1, axis2=2).copy()
     return diagonals if shape == DIAGONAL else diagonals.mean(axis=1, keepdims=True)
 
 

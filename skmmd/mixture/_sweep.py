@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmmd.mixture import _loops
-from skmmd.mixture._data import Data
+from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, Data
 from skmmd.mixture._parameters import (
     FULL,
     ILL_DEFINED,
@@ -37,11 +37,12 @@ class Statistics(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The objective of some parameters, and those one EM step further."""
+    """The objective of some parameters, and those one EM step further; the same if collapsed."""
 
     objective: float
     parameters: Parameters
     n_dead: int
+    collapsed: bool = False
 
 
 def merge(left: Statistics, right: Statistics) -> Statistics:
@@ -103,35 +104,68 @@ def log_constants(model: Model, parameters: Parameters) -> FloatArray:
     return constants
 
 
-def expectation(data: Data, model: Model, parameters: Parameters, *, direct: bool) -> Statistics:
-    """Return the statistics of all rows; about the data's center, or about the means if direct."""
-    if data.has_missing:
-        return data.reduce(_missing_stats(data, model, parameters), merge)
-    stats = _direct_stats if direct else _linear_stats
-    total = data.reduce(stats(data, model, parameters), merge)
-    if model.shared and not direct:
-        moments = data.moments(model.shape)
-        quadratic = _loops.shared_quadratic(
-            moments, parameters.factors, data.n_features, model.shape
-        )
-        return Statistics(total.likelihood - 0.5 * quadratic, total.sums, moments)
-    return total
-
-
-def _linear_stats(data: Data, model: Model, parameters: Parameters) -> Callable[..., Statistics]:
-    coefficients, _ = linear_form(model, parameters, data.center)
-    n_joint = len(parameters.weights)
+def run_loop(
+    data: Data,
+    model: Model,
+    parameters: Parameters,
+    rows: tuple[FloatArray, int, int, FloatArray],
+    history: FloatArray,
+    sums: FloatArray,
+    *,
+    part: int,
+    tol: float = 0.0,
+    aitken: bool = False,
+) -> tuple[int, int, int]:
+    """Call :func:`_loops.iterate` on rows, which changes `parameters`, `history` and `sums`."""
+    X, first, last, weight = rows
     shape = NONE if model.shared else model.shape
+    found: tuple[int, int, int] = _loops.iterate(
+        X, first, last, weight, data.total_weight, data.center,
+        data.moments(model.shape) if model.shared else NO_WEIGHT, model.ridge, model.prior,
+        model.strength, model.log_noise, model.shape, model.shared, *parameters, BLOCK_SIZE,
+        CONDITION_LIMIT, tol, aitken, part, sums, history,
+        linear_buffers(data.n_features, len(parameters.weights), shape),
+    )  # fmt: skip
+    return found
+
+
+def empty_sums(model: Model, parameters: Parameters) -> FloatArray:
+    """Return room for the statistics of the linear form."""
+    n_features = parameters.means.shape[1]
+    shape = NONE if model.shared else model.shape
+    n_columns = padded(1 + n_features + n_moments(shape, n_features))
+    return np.zeros((even(len(parameters.weights)), n_columns))
+
+
+def is_linear(data: Data, model: Model) -> bool:
+    """Return whether the linear form can be used at all."""
+    # The quadratic form that shared covariances leave out is not common to components and noise.
+    return not (data.has_missing or (model.shared and model.noise is not None))
+
+
+def linear_step(data: Data, model: Model, parameters: Parameters) -> Step | None:
+    """Do one step of EM by linear features; None where they are not accurate enough."""
+    if not linear_form(model, parameters, data.center)[1] <= CONDITION_LIMIT:
+        return None
+    history = np.full(3, -np.inf)
 
     def block_stats(X: FloatArray, weight: FloatArray, start: int) -> Statistics:
-        sums = np.zeros(coefficients.shape)
-        buffers = linear_buffers(data.n_features, n_joint, shape)
-        likelihood = _loops.sweep(
-            X, 0, len(X), weight, data.center, coefficients, n_joint, shape, buffers, sums
-        )
-        return Statistics(likelihood, sums, np.empty(0))
+        sums, found = empty_sums(model, parameters), history.copy()
+        run_loop(data, model, parameters, (X, 0, len(X), weight), found, sums, part=1)
+        return Statistics(float(found[2]), sums, NO_WEIGHT)
 
-    return block_stats
+    total = data.reduce(block_stats, merge)
+    history[2] = total.likelihood
+    new = parameters.copy()
+    no_rows = (np.empty((0, data.n_features)), 0, 0, NO_WEIGHT)
+    status, _, n_dead = run_loop(data, model, new, no_rows, history, total.sums, part=2)
+    return None if status == 2 else Step(float(history[2]), new, n_dead)
+
+
+def expectation(data: Data, model: Model, parameters: Parameters) -> Statistics:
+    """Return the statistics of all rows about the means, from differences to them."""
+    stats = _missing_stats if data.has_missing else _direct_stats
+    return data.reduce(stats(data, model, parameters), merge)
 
 
 def _direct_stats(data: Data, model: Model, parameters: Parameters) -> Callable[..., Statistics]:
@@ -208,13 +242,14 @@ def sweep_patterns(
     return likelihood, responsibilities, log_density
 
 
-def maximization(
-    model: Model, statistics: Statistics, references: FloatArray, old: Parameters
-) -> tuple[Parameters, int]:
-    """M step: return parameters, and the number of components without weight, -1 for failure."""
+def maximization(model: Model, statistics: Statistics, old: Parameters) -> tuple[Parameters, int]:
+    """M step from statistics about the old means.
+
+    Returns parameters, and the number of components without weight, -1 for failure.
+    """
     new = Parameters(*(np.empty_like(array) for array in old))
     n_dead = _loops.maximize(
-        statistics.sums, statistics.moments, references, old.means, old.covariances, model.shape,
+        statistics.sums, statistics.moments, old.means, old.means, old.covariances, model.shape,
         model.shared, model.ridge, model.prior, model.strength, *new,
     )  # fmt: skip
     return new, n_dead
@@ -232,24 +267,15 @@ def objective(data: Data, model: Model, statistics: Statistics, parameters: Para
 def em_step(data: Data, model: Model, parameters: Parameters) -> Step:
     """Do one step of EM, in the quick form if that is accurate enough before and after.
 
-    Raises
-    ------
-    ValueError
-        If a covariance is not positive definite.
+    Where it leads to a covariance that is not positive definite, it is not taken.
     """
-    # The quadratic form that shared covariances leave out is not common to components and noise.
-    linear = not (data.has_missing or (model.shared and model.noise is not None))
-    if linear and linear_form(model, parameters, data.center)[1] <= CONDITION_LIMIT:
-        statistics = expectation(data, model, parameters, direct=False)
-        references = np.broadcast_to(data.center, parameters.means.shape).copy()
-        new, n_dead = maximization(model, statistics, references, parameters)
-        if n_dead >= 0 and linear_form(model, new, data.center)[1] <= CONDITION_LIMIT:
-            return Step(objective(data, model, statistics, parameters), new, n_dead)
-    statistics = expectation(data, model, parameters, direct=True)
-    new, n_dead = maximization(model, statistics, parameters.means, parameters)
-    if n_dead < 0:
-        raise ValueError(ILL_DEFINED)
-    return Step(objective(data, model, statistics, parameters), new, n_dead)
+    step = linear_step(data, model, parameters) if is_linear(data, model) else None
+    if step is not None:
+        return step
+    statistics = expectation(data, model, parameters)
+    new, n_dead = maximization(model, statistics, parameters)
+    value = objective(data, model, statistics, parameters)
+    return Step(value, parameters, 0, collapsed=True) if n_dead < 0 else Step(value, new, n_dead)
 
 
 # --------------------------------------------------------------------------------------
@@ -262,8 +288,9 @@ def transform(
     """Return the responsibilities and the log densities of rows without missing values."""
     n_joint, d = len(parameters.weights), parameters.means.shape[1]
     coefficients, condition = linear_form(model, parameters, center)
-    direct = model.shared or not condition <= CONDITION_LIMIT
-    features, joint, top, total = linear_buffers(d, n_joint, model.shape)
+    direct = not condition <= CONDITION_LIMIT or (model.shared and model.noise is not None)
+    shape = NONE if model.shared else model.shape
+    features, joint, top, total = linear_buffers(d, n_joint, shape)
     buffers = (features, np.empty((2, d, joint.shape[1])), joint, top, total)
     responsibilities = np.empty((len(X), n_joint))
     log_density = np.empty(len(X))
@@ -273,13 +300,12 @@ def transform(
         log_constants(model, parameters), model.shape, model.shared, direct, buffers,
         responsibilities, log_density,
     )  # fmt: skip
-    lost = ~np.isfinite(log_density)
+    lost = ~np.isfinite(responsibilities).all(axis=1)
     if lost.any():
         responsibilities[lost] = _far_responsibilities(X[lost], model, parameters)
-        if model.noise is None:
-            log_density[lost] = -np.inf
-        else:
-            log_density[lost] = math.log(max(parameters.weights[-1], 1e-300)) + model.log_noise
+        log_density[lost] = -np.inf
+        if model.noise is not None and parameters.weights[-1] > 0.0:
+            log_density[lost] = math.log(parameters.weights[-1]) + model.log_noise
     return responsibilities, log_density
 
 
