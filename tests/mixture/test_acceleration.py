@@ -114,9 +114,9 @@ def test_aitken_stops_where_the_predicted_gain_is_small():
         ).fit(X)
         assert ours.converged_
         assert ours.n_iter_ == expected
-        plain = GaussianMixture(**first, reg_covar=0.0, tol=tol, max_iter=3000).fit(X)
-        assert ours.n_iter_ >= plain.n_iter_
-    assert history[-1] - ours.lower_bound_ < 1e-7
+    # The last tolerance is met for what is still to be gained, which is more than the last gain.
+    plain = GaussianMixture(**first, reg_covar=0.0, tol=tol, max_iter=3000).fit(X)
+    assert history[-1] - ours.lower_bound_ < 2e-8 < history[-1] - plain.lower_bound_
 
 
 # --------------------------------------------------------------------------------------
