@@ -113,22 +113,12 @@ class Data:
     @cached_property
     def _summary(self) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Weight of all, and of each feature its mean, variance, least and largest value."""
+        first = self._first_row()
+        origin = np.where(np.isnan(first), 0.0, first)
 
         def block_stats(X: FloatArray, weight: FloatArray, start: int) -> list[Any]:
-            w = weight if len(weight) else np.ones(len(X))
-            if not self.has_missing:
-                mean = origin + w @ (X - origin) / w.sum()
-                square = w @ (X - mean) ** 2
-                n = np.full(X.shape[1], w.sum())
-                return [w.sum(), n, mean, square, X.min(axis=0), X.max(axis=0)]
-            seen = ~np.isnan(X)
-            n = w @ seen
-            least = np.where(seen, X, np.inf).min(axis=0)
-            largest = np.where(seen, X, -np.inf).max(axis=0)
-            difference = np.where(seen, X - origin, 0.0)
-            mean = origin + w @ difference / np.maximum(n, 1e-300)
-            square = w @ np.where(seen, X - mean, 0.0) ** 2
-            return [w.sum(), n, mean, square, least, largest]
+            summary = np.empty((5, X.shape[1]))
+            return [_loops.summarize(X, weight, origin, summary), *summary]
 
         def merge(a: list[Any], b: list[Any]) -> list[Any]:
             n = a[1] + b[1]
@@ -136,12 +126,9 @@ class Data:
             gap = b[2] - a[2]
             mean = a[2] + share * gap
             square = a[3] + b[3] + a[1] * share * gap * gap
-            return [
-                a[0] + b[0], n, mean, square, np.minimum(a[4], b[4]), np.maximum(a[5], b[5])
-            ]  # fmt: skip
+            least, largest = np.minimum(a[4], b[4]), np.maximum(a[5], b[5])
+            return [a[0] + b[0], n, mean, square, least, largest]
 
-        first = self._first_row()
-        origin = np.where(np.isnan(first), 0.0, first)
         with np.errstate(over="ignore", invalid="ignore"):
             total, n, mean, square, least, largest = self.reduce(block_stats, merge)
         unseen = np.flatnonzero(n == 0.0)

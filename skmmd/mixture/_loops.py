@@ -120,6 +120,49 @@ def expand(features, n_features, shape):
 
 
 @loop
+def to_panels(coefficients, panels):
+    """Cut the columns of coefficients into panels, each contiguous.
+
+    Parameters
+    ----------
+    coefficients : array
+        Components by features.
+    panels : array
+        Panels by components by features of a panel; written, but for the padding of zeros.
+    """
+    width = panels.shape[2]
+    for column in range(coefficients.shape[1]):
+        for k in range(coefficients.shape[0]):
+            panels[column // width, k, column % width] = coefficients[k, column]
+
+
+@loop
+def join(panels, features, part, joint):
+    """Write ``coefficients @ features`` into `joint`, panel by panel.
+
+    Products of small matrices are much quicker than those of large ones: BLAS does not pack them.
+
+    Parameters
+    ----------
+    panels : array
+        Coefficients in panels.
+    features : array
+        As many rows as all panels have columns; rows of a tile.
+    part : array
+        Room for another `joint`.
+    joint : array
+        Components by rows of the tile; written.
+    """
+    width = panels.shape[2]
+    np.dot(panels[0], features[:width], joint)
+    for panel in range(1, panels.shape[0]):
+        np.dot(panels[panel], features[panel * width : (panel + 1) * width], part)
+        for k in range(joint.shape[0]):
+            for b in range(joint.shape[1]):
+                joint[k, b] += part[k, b]
+
+
+@loop
 def softmax(joint, n_components, weight, weight_start, n_rows, top, total):
     """Turn log joint densities of a tile into weighted responsibilities.
 
@@ -707,7 +750,7 @@ def shared_quadratic(moments, factors, n_features, shape):
 
 
 @loop
-def sweep(X, start, stop, weight, center, coefficients, n_joint, shape, buffers, sums):
+def sweep(X, start, stop, weight, center, panels, n_joint, shape, buffers, sums):
     """E step by linear features: one pass that keeps no responsibilities.
 
     Parameters
@@ -720,15 +763,15 @@ def sweep(X, start, stop, weight, center, coefficients, n_joint, shape, buffers,
         Weights of all rows, or none.
     center : array
         The point that features are about.
-    coefficients : array
-        An even number of rows of linear functions of the features.
+    panels : array
+        Linear functions of the features, an even number of them, in panels.
     n_joint : int
         Number of rows that are components or noise.
     shape : int
         Which second moments: 0 full, 1 diagonal, 2 spherical, 3 none.
     buffers : tuple of array
-        Features by rows of a tile, the first row of ones and padding of zeros; coefficients' rows
-        by rows of a tile; two numbers for each row of a tile.
+        Features by rows of a tile, the first row of ones and padding of zeros; twice coefficients'
+        rows by rows of a tile; two numbers for each row of a tile.
     sums : array
         Statistics; added to.
 
@@ -737,17 +780,18 @@ def sweep(X, start, stop, weight, center, coefficients, n_joint, shape, buffers,
     float
         Weighted sum of the log densities.
     """
-    features, joint, top, total = buffers
+    features, joint, part, top, total = buffers
     width = features.shape[1]
     d = X.shape[1]
+    used = features[: sums.shape[1]]
     likelihood = 0.0
     for first in range(start, stop, width):
         last = min(first + width, stop)
         load_tile(X, first, last, center, features[1:])
         expand(features, d, shape)
-        np.dot(coefficients, features, joint)
+        join(panels, features, part, joint)
         likelihood += softmax(joint, n_joint, weight, first, last - first, top, total)
-        accumulate(joint, features, sums)
+        accumulate(joint, used, sums)
     return likelihood
 
 
@@ -786,6 +830,60 @@ def scatter(X, start, stop, weight, center, shape, features, ones, sums):
             if inside and weight.shape[0] > 0:
                 ones[0, b] = weight[first + b]
         accumulate(ones, features, sums)
+
+
+@loop
+def summarize(X, weight, origin, summary):
+    """Summarise the observed values of each feature.
+
+    Parameters
+    ----------
+    X : array
+        Rows; NaN where a value is missing.
+    weight : array
+        Weight of each row, or none.
+    origin : array
+        A point near the data; sums are taken about it.
+    summary : array
+        Five rows of features: weight, mean, sum of squares about the mean, least and largest
+        value; written.
+
+    Returns
+    -------
+    float
+        Sum of the weights.
+    """
+    n, d = X.shape
+    total = 0.0
+    for j in range(d):
+        summary[0, j] = 0.0
+        summary[1, j] = 0.0
+        summary[2, j] = 0.0
+        summary[3, j] = np.inf
+        summary[4, j] = -np.inf
+    for i in range(n):
+        w = weight[i] if weight.shape[0] > 0 else 1.0
+        total += w
+        for j in range(d):
+            value = X[i, j]
+            if value == value:
+                summary[0, j] += w
+                summary[1, j] += w * (value - origin[j])
+                summary[3, j] = min(summary[3, j], value)
+                summary[4, j] = max(summary[4, j], value)
+    for j in range(d):
+        if summary[0, j] > 0.0:
+            summary[1, j] /= summary[0, j]
+    for i in range(n):
+        w = weight[i] if weight.shape[0] > 0 else 1.0
+        for j in range(d):
+            value = X[i, j]
+            if value == value:
+                difference = (value - origin[j]) - summary[1, j]
+                summary[2, j] += w * difference * difference
+    for j in range(d):
+        summary[1, j] += origin[j]
+    return total
 
 
 @loop
@@ -965,7 +1063,7 @@ def sweep_directly(
 
 @loop
 def transform(
-    X, center, coefficients, n_joint, means, factors, constants, shape, shared, direct, buffers,
+    X, center, panels, n_joint, means, factors, constants, shape, shared, direct, buffers,
     responsibilities, log_density,
 ):  # fmt: skip
     """Write responsibilities and log densities of rows.
@@ -976,7 +1074,7 @@ def transform(
         Rows.
     center : array
         A point near the data.
-    coefficients : array
+    panels : array
         As in `sweep`; not used if `direct`.
     n_joint : int
         Number of components, and noise.
@@ -989,13 +1087,13 @@ def transform(
     direct : bool
         Which of the two ways.
     buffers : tuple of array
-        Features; two tiles; joint densities; two numbers for each row.
+        As in `sweep`, and room for two tiles.
     responsibilities : array
         Rows by components; written.
     log_density : array
         Written.
     """
-    features, rooms, joint, top, total = buffers
+    features, joint, part, top, total, rooms = buffers
     width = joint.shape[1]
     d = X.shape[1]
     tile = features[1 : 1 + d]
@@ -1010,7 +1108,7 @@ def transform(
                     joint[k, b] = constants[k]
         else:
             expand(features, d, 3 if shared else shape)
-            np.dot(coefficients, features, joint)
+            join(panels, features, part, joint)
         softmax(joint, n_joint, no_weight, 0, last - first, top, total)
         if shared and not direct:
             # The quadratic form that is the same for all components.
@@ -1295,8 +1393,8 @@ def has_converged(history, step, tol, aitken):
 @loop
 def iterate(
     X, first, last, weight, total_weight, center, moments, ridge, prior, strength, noise, shape,
-    shared, weights, means, covariances, factors, chunk_size, limit, tol, aitken, part, sums,
-    history, buffers,
+    shared, weights, means, covariances, factors, chunk_size, limit, tol, aitken, part, panels,
+    sums, history, buffers,
 ):  # fmt: skip
     """Run plain EM by linear features in one thread, or a part of a step.
 
@@ -1337,6 +1435,8 @@ def iterate(
         Rule for stopping.
     part : int
         0: whole steps. 1: only the statistics of the rows. 2: one step from statistics.
+    panels : array
+        Room for coefficients in panels, zeros.
     sums : array
         Statistics; written, or read if `part` is 2.
     history : array
@@ -1355,9 +1455,9 @@ def iterate(
         Components without weight.
     """
     d = X.shape[1]
-    features, joint = buffers[0], buffers[1]
-    coefficients = np.zeros((joint.shape[0], features.shape[0]))
-    chunk_sums = np.empty((joint.shape[0], features.shape[0]))
+    n_rows, n_columns = sums.shape
+    coefficients = np.zeros((n_rows, n_columns))
+    chunk_sums = np.empty((n_rows, n_columns))
     old = (weights.copy(), means.copy(), covariances.copy(), factors.copy())
     references = np.empty(means.shape)
     for k in range(means.shape[0]):
@@ -1380,16 +1480,17 @@ def iterate(
         if step == history.shape[0]:
             return 0, step - 2, n_dead
         if part < 2:
+            to_panels(coefficients, panels)
             sums[:] = 0.0
             likelihood = 0.0
             for start in range(first, last, chunk_size):
                 chunk_sums[:] = 0.0
                 likelihood += sweep(
-                    X, start, min(start + chunk_size, last), weight, center, coefficients,
+                    X, start, min(start + chunk_size, last), weight, center, panels,
                     weights.shape[0], 3 if shared else shape, buffers, chunk_sums,
                 )  # fmt: skip
-                for k in range(coefficients.shape[0]):
-                    for column in range(coefficients.shape[1]):
+                for k in range(n_rows):
+                    for column in range(n_columns):
                         sums[k, column] += chunk_sums[k, column]
             if part == 1:
                 history[2] = likelihood

@@ -52,13 +52,6 @@ def merge(left: Statistics, right: Statistics) -> Statistics:
     return Statistics(left.likelihood + right.likelihood, left.sums, left.moments)
 
 
-def tile_width(n_features: int, n_columns: int) -> int:
-    """Return the number of rows of a tile: its features stay in the cache."""
-    if n_columns <= 16:
-        return 256
-    return 128 if n_columns <= 512 else 64
-
-
 def even(number: int) -> int:
     return number + number % 2
 
@@ -68,13 +61,32 @@ def padded(number: int) -> int:
     return 1 + 4 * math.ceil((number - 1) / 4)
 
 
-def linear_buffers(n_features: int, n_joint: int, shape: int) -> tuple[FloatArray, ...]:
-    """Return the room that :func:`_loops.sweep` needs."""
+def layout(n_columns: int, n_joint: int) -> tuple[int, int, int]:
+    """Return the rows of a tile, the number of panels and their columns.
+
+    OpenBLAS multiplies matrices of up to 1e6 products without packing them, twice as quickly.
+    """
+    unpacked = 1_000_000
+    if n_columns <= 16:
+        return 256, 1, n_columns
+    if n_joint * n_columns * 128 <= unpacked:
+        return 128, 1, n_columns
+    n_panels = math.ceil(n_columns / max(unpacked // (64 * n_joint), 32))
+    return 64, n_panels, math.ceil(n_columns / n_panels)
+
+
+def linear_buffers(
+    n_features: int, n_joint: int, shape: int
+) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+    """Return room for the coefficients in panels, and what else :func:`_loops.sweep` needs."""
+    n_joint = even(n_joint)
     n_columns = padded(1 + n_features + n_moments(shape, n_features))
-    width = tile_width(n_features, n_columns)
-    features = np.zeros((n_columns, width))
+    width, n_panels, n_each = layout(n_columns, n_joint)
+    features = np.zeros((n_panels * n_each, width))
     features[0] = 1.0
-    return features, np.zeros((even(n_joint), width)), np.empty(width), np.empty(width)
+    joint = np.zeros((2, n_joint, width))
+    panels = np.zeros((n_panels, n_joint, n_each))
+    return panels, (features, joint[0], joint[1], np.empty(width), np.empty(width))
 
 
 def linear_form(
@@ -119,12 +131,13 @@ def run_loop(
     """Call :func:`_loops.iterate` on rows, which changes `parameters`, `history` and `sums`."""
     X, first, last, weight = rows
     shape = NONE if model.shared else model.shape
+    panels, buffers = linear_buffers(data.n_features, len(parameters.weights), shape)
     found: tuple[int, int, int] = _loops.iterate(
         X, first, last, weight, data.total_weight, data.center,
         data.moments(model.shape) if model.shared else NO_WEIGHT, model.ridge, model.prior,
         model.strength, model.log_noise, model.shape, model.shared, *parameters, BLOCK_SIZE,
-        CONDITION_LIMIT, tol, aitken, part, sums, history,
-        linear_buffers(data.n_features, len(parameters.weights), shape),
+        CONDITION_LIMIT, tol, aitken, part, panels, sums,
+        history, buffers,
     )  # fmt: skip
     return found
 
@@ -290,14 +303,15 @@ def transform(
     coefficients, condition = linear_form(model, parameters, center)
     direct = not condition <= CONDITION_LIMIT or (model.shared and model.noise is not None)
     shape = NONE if model.shared else model.shape
-    features, joint, top, total = linear_buffers(d, n_joint, shape)
-    buffers = (features, np.empty((2, d, joint.shape[1])), joint, top, total)
+    panels, buffers = linear_buffers(d, n_joint, shape)
+    _loops.to_panels(coefficients, panels)
+    rooms = np.empty((2, d, buffers[1].shape[1]))
     responsibilities = np.empty((len(X), n_joint))
     log_density = np.empty(len(X))
     means = parameters.means - center
     _loops.transform(
-        X, center, coefficients, n_joint, means, parameters.factors,
-        log_constants(model, parameters), model.shape, model.shared, direct, buffers,
+        X, center, panels, n_joint, means, parameters.factors,
+        log_constants(model, parameters), model.shape, model.shared, direct, (*buffers, rooms),
         responsibilities, log_density,
     )  # fmt: skip
     lost = ~np.isfinite(responsibilities).all(axis=1)
