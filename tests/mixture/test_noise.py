@@ -5,7 +5,7 @@ import pytest
 
 from skmmd.mixture import GaussianMixture
 from tests import reference
-from tests.mixture.starts import TYPES, assert_same, fitted, initial, rows, start
+from tests.mixture.starts import TYPES, assert_same, fitted, holes, initial, rows, start
 
 unconverged = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -43,6 +43,22 @@ def test_a_step_equals_the_naive_twin(covariance_type, weighted):
     assert_same(actual, expected, rtol=1e-10)
     assert actual.noise_weight == pytest.approx(expected.noise_weight, rel=1e-10)
     assert ours.lower_bound_ == pytest.approx(log_likelihood, rel=1e-11)
+
+
+@unconverged
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_a_step_with_missing_values_equals_the_naive_twin(covariance_type):
+    """The noise of a row is uniform on the sides of the box that the row has values for."""
+    X = holes(with_background(60)[0], 0.2)
+    first = start(X, 2, covariance_type)
+    parameters = {**initial(first), "noise": "uniform", "missing": "em", "tol": 0.0}
+    one, two = (GaussianMixture(**parameters, max_iter=n).fit(X) for n in (1, 2))
+    widths = np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
+    before = fitted(one, noise_weight=one.noise_weight_, noise_widths=widths)
+    expected, log_likelihood = reference.mixture_em_step(before, X, reg_covar=1e-6)
+    assert_same(fitted(two), reference.replace(expected, noise_weight=0.0), rtol=1e-10)
+    assert two.noise_weight_ == pytest.approx(expected.noise_weight, rel=1e-10)
+    assert two.lower_bound_ == pytest.approx(log_likelihood, rel=1e-11)
 
 
 @unconverged
@@ -120,13 +136,13 @@ def test_offset_and_scale_of_the_box():
 @unconverged
 def test_chunks_share_one_box():
     X, _ = with_background(300)
+    X = X[np.argsort(X[:, 0])]  # no chunk spans the box
     first = initial(start(X, 2, "full"))
     parameters = {**first, "noise": "uniform", "max_iter": 6, "tol": 0.0}
     whole = GaussianMixture(**parameters).fit(X)
-    ours = GaussianMixture(**parameters).fit_chunks(np.array_split(np.sort(X, axis=0), 4))
-    whole = GaussianMixture(**parameters).fit(np.sort(X, axis=0))
-    assert_same(fitted(ours), fitted(whole), rtol=1e-11)
-    assert ours.noise_weight_ == pytest.approx(whole.noise_weight_, rel=1e-11)
+    ours = GaussianMixture(**parameters).fit_chunks(np.array_split(X, 4))
+    assert_same(fitted(ours), fitted(whole), rtol=1e-12)
+    assert ours.noise_weight_ == pytest.approx(whole.noise_weight_, rel=1e-12)
 
 
 def test_a_constant_column_has_no_box():
