@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics.pairwise import rbf_kernel
 
 from skmmd.hashing import MMDTClassifier, MMDTIndex, MMDTVectorizer
+from skmmd.mixture import GaussianMixture, GaussianMixtureIC
 from skmmd.two_sample import MMDDriftDetector, MMDTest, MMDTestCV
 
 # --------------------------------------------------------------------------------------
@@ -48,6 +49,15 @@ def one_sample(seed=0, n=40):
     return two_groups(seed, n)[0], None
 
 
+def rows_with_holes(seed=0, n=40):
+    """One sample with missing values, in any feature but never in all of a row."""
+    X, _ = one_sample(seed, n)
+    X = np.column_stack([X, X[:, 0] - np.roll(X[:, 1], 1)])
+    hole = np.random.default_rng(seed + 100).random(X.shape) < 0.2
+    hole[np.arange(n), np.arange(n) % 3] = False
+    return np.where(hole, np.nan, X), None
+
+
 def cosine_gram(A, B):
     """A kernel that a caller brings along; at module level, so that it pickles."""
     A = A / (1.0 + np.linalg.norm(A, axis=1, keepdims=True))
@@ -56,10 +66,30 @@ def cosine_gram(A, B):
 
 
 # --------------------------------------------------------------------------------------
+# starts that leave nothing to the seed: (estimator, X, shift, factor) -> parameters with which
+# the estimator is fitted on factor * X + shift
+
+
+def given_start(mixture, X, shift=0.0, factor=1.0):
+    """Give the start that the mixture would have on X, moved along with the rows."""
+    start = clone(mixture).set_params(max_iter=0).fit(X)
+    return {
+        "weights_init": start.weights_ / start.weights_.sum(),  # without the noise
+        "means_init": factor * start.means_ + shift,
+        "precisions_init": start.precisions_ / factor**2,
+    }
+
+
+def single_component(mixture, X, shift=0.0, factor=1.0):
+    """One component starts where all rows are."""
+    return {"n_components": 1}
+
+
+# --------------------------------------------------------------------------------------
 # instances
 
 # What a plain BaseEstimator gets on scikit-learn 1.9: 41 checks, one more if y is required,
-# seven more if fit takes weights.
+# seven more if fit takes weights, one less if NaN is allowed.
 LABELLED, UNLABELLED = 42, 41
 WEIGHTED = 7
 TRANSFORMER, CLASSIFIER = 46, 55
@@ -73,7 +103,8 @@ class Instance:
     estimator: BaseEstimator
     make_data: Callable[..., tuple[np.ndarray, Any]]
     min_checks: int
-    # Fitted attributes that are a plain function of the data: no random draw enters.
+    # Fitted attributes that are a plain function of the data: no random draw enters, but for the
+    # choice of a start, see `pin_start`. Weights of rows move the first.
     determined: tuple[str, ...] = ()
     # Fitted attributes that are drawn at random.
     drawn: tuple[str, ...] = ()
@@ -81,6 +112,10 @@ class Instance:
     battery: bool = True  # can be fitted on the data of check_estimator
     translation_invariant: bool = False
     scale_invariant: bool = False
+    # If the seed chooses a start: parameters that leave it no choice.
+    pin_start: Callable[..., dict[str, Any]] | None = None
+    allow_nan: bool = False
+    several_blocks: int = 1300  # rows that are not dealt with in one piece
     row_order_free: bool = True  # `determined` does not depend on the order of the rows
     swap_symmetric: bool = False  # two groups: the statistic stays, score_samples changes sign
     pairwise: bool = False
@@ -135,6 +170,30 @@ def _kernel_instances():
                 )
 
 
+FITTED = ("means_", "weights_", "covariances_", "precisions_", "lower_bound_", "n_iter_")
+
+
+def _mixture(name, *, traits=None, **parameters):
+    return Instance(
+        id=f"GaussianMixture-{name}",
+        estimator=GaussianMixture(**{"n_components": 2, "random_state": 0, **parameters}),
+        **{
+            "make_data": one_sample,
+            "min_checks": UNLABELLED + WEIGHTED,
+            "determined": FITTED,
+            "grid": {"n_components": [1, 2], "tol": [1e-2, 1e-3]},
+            "pin_start": given_start,
+            "several_blocks": 17_000,
+            **(traits or {}),
+        },
+    )
+
+
+HOLES = {
+    "make_data": rows_with_holes,
+    "allow_nan": True,
+    "min_checks": UNLABELLED + WEIGHTED - 1,
+}
 RBF = KERNEL_TRAITS["rbf"]
 FIXED_GAMMA = {"translation_invariant": True}
 # Which rows are landmarks depends on their order.
@@ -288,5 +347,48 @@ INSTANCES = [
             ("votes", {"n_neighbors": 3, "metric": "circular"}, three_groups),
             ("rejecting", {"reject_label": "none", "threshold": 0.5}, three_groups),
         )
+    ),
+    *(
+        _mixture(
+            f"{covariance_type}-{n_components}",
+            n_components=n_components,
+            covariance_type=covariance_type,
+        )
+        for covariance_type in ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical")
+        for n_components in (1, 2, 3)
+    ),
+    _mixture("missing", missing="em", traits=HOLES),
+    _mixture("missing-diag", missing="em", covariance_type="diag", traits=HOLES),
+    _mixture("squarem", accelerate="squarem", tol=1e-6, max_iter=1000),
+    _mixture("anderson", accelerate="anderson", stopping="aitken"),
+    _mixture("auto", init_params="auto"),
+    _mixture("short_em", init_params="short_em", n_init=2, n_jobs=2),
+    _mixture("whitened", init_params="whitened"),
+    _mixture("random", init_params="random"),
+    _mixture("random_from_data", init_params="random_from_data"),
+    _mixture("k-means++", init_params="k-means++"),
+    _mixture("prior", covariance_prior="auto"),
+    _mixture("relative", relative_reg_covar=1e-3),
+    # check_estimator has constant features, which have no box to spread noise over.
+    _mixture(
+        "noise",
+        noise="uniform",
+        traits={"determined": (*FITTED, "noise_weight_"), "battery": False},
+    ),
+    *(
+        Instance(
+            f"GaussianMixtureIC-{name}",
+            GaussianMixtureIC(random_state=0, **parameters),
+            one_sample,
+            UNLABELLED + WEIGHTED,
+            determined=(*FITTED, "best_score_", "n_components_", "covariance_type_"),
+            grid={"criterion": ["bic", "icl"]},
+            pin_start=single_component,
+        )
+        for name, parameters in {
+            "default": {},
+            "icl": {"n_components": (1, 2), "criterion": "icl", "n_jobs": 2},
+            "one": {"n_components": 2, "covariance_type": "tied_diag"},
+        }.items()
     ),
 ]
