@@ -117,8 +117,8 @@ axes[0, 0].legend(frameon=False, fontsize="small")
 
 # %%
 # The mixture's guesses are the nearest to the truth: by far on iris, by little on wine. Its
-# components are not always the nearest to the classes: where much is missing the mixture is ahead on
-# iris, and far behind neighbours on wine. When labels count, compare.
+# components are not always the nearest to the classes: where much is missing the mixture is ahead
+# on iris, and far behind neighbours on wine. When labels count, compare.
 #
 # A guess is no measurement
 # -------------------------
