@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import joblib
 import numpy as np
@@ -59,8 +59,14 @@ from skmmd.mixture._sweep import sweep_patterns, transform
 
 __all__ = ["GaussianMixture"]
 
-Found = TypeVar("Found")
 _DTYPES = [np.float64, np.float32]
+
+
+class Outcome(NamedTuple):
+    """What is wrong with a fit: whether a component collapsed, and all that a user should know."""
+
+    collapsed: bool
+    complaints: list[str]
 
 
 class GaussianMixture(DensityMixin, Estimator):
@@ -332,8 +338,14 @@ class GaussianMixture(DensityMixin, Estimator):
             If the best start did not converge, or a component has lost all its weight.
         """
         data, dtype = self._check_data(X, sample_weight)
-        self._fit_data(data, dtype)
+        for complaint in self._fit_data(data, dtype).complaints:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _fit_quietly(self, X: Any, sample_weight: FloatArray | None) -> "Outcome":
+        """Fit without warnings, which are not safe where several threads fit."""
+        data, dtype = self._check_data(X, sample_weight)
+        return self._fit_data(data, dtype)
 
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -366,8 +378,8 @@ class GaussianMixture(DensityMixin, Estimator):
         ----------
         chunks : iterable or callable
             An iterable that can be iterated again, such as a list or a Dataset, or a callable that
-            returns a fresh iterator. Its items are rows, or pairs of rows and their weights. NaN
-            is not accepted.
+            returns a fresh iterator. Its items are rows, or tuples of rows and their weights.
+            NaN is refused, also with `missing="em"`: patterns of all rows are not known.
 
         Returns
         -------
@@ -404,7 +416,8 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"{max(2, self.n_components)} are needed for n_components={self.n_components}."
             )
         data = ChunkedData(lambda: self._read_chunks(opened, n_features), n_features, self.n_jobs)
-        self._fit_data(data, dtype)
+        for complaint in self._fit_data(data, dtype).complaints:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
 
     @fit_method
@@ -433,10 +446,8 @@ class GaussianMixture(DensityMixin, Estimator):
         """
         if not hasattr(self, "weights_"):
             data, dtype = self._check_data(X, sample_weight)
-            with warnings.catch_warnings():
-                # The stream goes on: nothing has to converge on the first batch.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                self._fit_data(data, dtype)
+            # The stream goes on: nothing has to converge on the first batch.
+            self._fit_data(data, dtype)
             self.n_samples_seen_ = data.total_weight
             return self
         data, dtype = self._check_data(X, sample_weight, reset=False)
@@ -535,7 +546,8 @@ class GaussianMixture(DensityMixin, Estimator):
             noise=self.noise,
         )
 
-    def _fit_data(self, data: Data, dtype: Any) -> None:
+    def _fit_data(self, data: Data, dtype: Any) -> "Outcome":
+        """Fit, and return what is wrong with the result."""
         with single_threaded_blas():
             model = self._model_of(data)
             goes_on = self.warm_start and hasattr(self, "converged_")
@@ -547,8 +559,6 @@ class GaussianMixture(DensityMixin, Estimator):
                 fits = self._run_starts(data, model, initial, rng)
         # The likelihood of a collapsing fit has no bound: any other is better.
         best = max(fits, key=lambda fit: (not fit.collapsed, fit.lower_bound))
-        for message in self._complaints(data, model, best):
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
         self._store(best.parameters, dtype)
         if model.noise is not None:
             self.noise_bounds_ = np.stack([data.least, data.least + data.ranges])
@@ -556,7 +566,8 @@ class GaussianMixture(DensityMixin, Estimator):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
-        self._forget("_state")
+        self._forget("_state", "n_samples_seen_")
+        return Outcome(best.collapsed, list(self._complaints(data, model, best)))
 
     def _complaints(self, data: Data, model: Model, fit: Fit) -> Iterator[str]:
         """Yield what is wrong with a fit."""
@@ -906,8 +917,7 @@ class GaussianMixture(DensityMixin, Estimator):
         float
             Lower is better.
         """
-        n = self._total_weight(X, sample_weight)
-        return self._deviance(X, sample_weight, n) + self._n_parameters() * math.log(n)
+        return self._criteria(X, sample_weight)["bic"]
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion.
@@ -924,8 +934,7 @@ class GaussianMixture(DensityMixin, Estimator):
         float
             Lower is better.
         """
-        n = self._total_weight(X, sample_weight)
-        return self._deviance(X, sample_weight, n) + 2.0 * self._n_parameters()
+        return self._criteria(X, sample_weight)["aic"]
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the integrated completed likelihood criterion.
@@ -944,24 +953,25 @@ class GaussianMixture(DensityMixin, Estimator):
         float
             Lower is better.
         """
+        return self._criteria(X, sample_weight)["icl"]
 
-        def entropy(shares: FloatArray, _: FloatArray) -> FloatArray:
-            rows: FloatArray = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
-            return rows
+    def _criteria(self, X: ArrayLike, sample_weight: ArrayLike | None) -> dict[str, float]:
+        """Return all criteria from one pass over the rows."""
 
-        rows = self._map_rows(self._check_rows(X), entropy)
+        def evaluate(shares: FloatArray, density: FloatArray) -> FloatArray:
+            entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
+            return np.stack([density, entropy], axis=1)
+
+        rows = self._map_rows(self._check_rows(X), evaluate)
+        weight = np.ones(len(rows))
         if sample_weight is not None:
-            rows = rows * check_weight(sample_weight, rows[:, None], name="sample_weight")
-        return self.bic(X, sample_weight) + 2.0 * float(rows.sum())
-
-    def _deviance(self, X: ArrayLike, sample_weight: ArrayLike | None, n: float) -> float:
-        return -2.0 * self.score(X, sample_weight=sample_weight) * n
-
-    @staticmethod
-    def _total_weight(X: Any, sample_weight: ArrayLike | None) -> float:
-        if sample_weight is None:
-            return float(X.shape[0] if hasattr(X, "shape") else len(X))
-        return float(np.sum(np.asarray(sample_weight, dtype=np.float64)))
+            weight = check_weight(sample_weight, rows, name="sample_weight")
+            rows, weight = rows[weight > 0.0], weight[weight > 0.0]
+        log_likelihood, entropy = weight @ rows
+        n, n_parameters = float(weight.sum()), self._n_parameters()
+        bic = float(-2.0 * log_likelihood + n_parameters * math.log(n))
+        aic = float(-2.0 * log_likelihood + 2.0 * n_parameters)
+        return {"bic": bic, "aic": aic, "icl": float(bic + 2.0 * entropy)}
 
     # ----------------------------------------------------------------------------------
     # what a mixture tells

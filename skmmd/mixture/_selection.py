@@ -281,20 +281,20 @@ class GaussianMixtureIC(DensityMixin, Estimator):
         weight = None
         if sample_weight is not None:
             weight = check_weight(sample_weight, rows, name="sample_weight")
-        with warnings.catch_warnings():
-            # Recorded for each; what counts is whether the best has converged.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            records = reduce_blocks(
-                lambda candidate: [fit_candidate(candidate, rows, weight)],
-                candidates,
-                operator.iadd,
-                n_jobs=self.n_jobs,
-                verbose=self.verbose,
-                desc=type(self).__name__,
-            )
+        records = reduce_blocks(
+            lambda candidate: [fit_candidate(candidate, rows, weight)],
+            candidates,
+            operator.iadd,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            desc=type(self).__name__,
+        )
+        complaints = [record.pop("complaints") for record in records]
         self.results_ = tabulate(candidates, records, self.criterion)
         self.best_index_ = int(np.argmin(self.results_["rank"]))
-        report_trouble(self.results_, self.best_index_, type(self).__name__)
+        report_trouble(
+            self.results_, self.best_index_, complaints[self.best_index_], type(self).__name__
+        )
         self.best_score_ = float(self.results_[self.criterion][self.best_index_])
         self.best_estimator_ = candidates[self.best_index_].set_params(n_jobs=self.n_jobs)
         if hasattr(self, "feature_names_in_"):
@@ -532,14 +532,16 @@ def fit_candidate(
     candidate: GaussianMixture, rows: FloatArray, weight: FloatArray | None
 ) -> dict[str, Any]:
     """Fit one mixture in place and return its line of ``results_``, also if the fit fails."""
-    failed = dict.fromkeys((*_CRITERIA, "lower_bound"), np.nan)
-    failed |= {"n_iter": 0, "converged": False}
+    failed: dict[str, Any] = dict.fromkeys((*_CRITERIA, "lower_bound"), np.nan)
+    failed |= {"n_iter": 0, "converged": False, "complaints": []}
     try:
-        candidate.fit(rows, sample_weight=weight)
-        found = {name: getattr(candidate, name)(rows, sample_weight=weight) for name in _CRITERIA}
+        outcome = candidate._fit_quietly(rows, weight)
+        found = candidate._criteria(rows, weight)
     except (ValueError, ArithmeticError, MemoryError) as error:
         return {**failed, "error": f"{type(error).__name__}: {error}"}
-    # A collapsed component has infinite likelihood, and would be the best.
+    # The likelihood of a collapsing component has no bound: it would be the best.
+    if outcome.collapsed:
+        return {**failed, "error": outcome.complaints[0]}
     infinite = [name for name, value in found.items() if not np.isfinite(value)]
     if infinite:
         return {**failed, "error": f"{infinite[0]} is {found[infinite[0]]}"}
@@ -548,6 +550,7 @@ def fit_candidate(
         "lower_bound": candidate.lower_bound_,
         "n_iter": candidate.n_iter_,
         "converged": candidate.converged_,
+        "complaints": outcome.complaints,
         "error": "",
     }
 
@@ -566,8 +569,10 @@ def tabulate(
     return results
 
 
-def report_trouble(results: dict[str, NDArray[Any]], best: int, owner: str) -> None:
-    """Warn of failed fits, and if the best did not converge.
+def report_trouble(
+    results: dict[str, NDArray[Any]], best: int, complaints: list[str], owner: str
+) -> None:
+    """Warn of failed fits, and of what is wrong with the best.
 
     Raises
     ------
@@ -591,10 +596,9 @@ def report_trouble(results: dict[str, NDArray[Any]], best: int, owner: str) -> N
             FitFailedWarning,
             stacklevel=5,
         )
-    if not results["converged"][best]:
+    for complaint in complaints:
         warnings.warn(
-            f"The best mixture, with {described[best]}, did not converge. Increase max_iter or "
-            "tol, or try other init_params.",
+            f"The best mixture, with {described[best]}: {complaint}",
             ConvergenceWarning,
             stacklevel=5,
         )
