@@ -132,7 +132,8 @@ class GaussianMixture(DensityMixin, Estimator):
             default=None
         Scale matrix of an inverse-Wishart prior on the covariances, a float times the identity,
         or 'auto': the covariance of the data divided by ``n_components ** (2 / n_features)``
-        [3]_. The lower bound is then that of the posterior, and never falls. Takes the place of
+        [3]_, with a millionth of the mean variance on its diagonal; with missing values, the
+        variances alone. The lower bound is then that of the posterior, and never falls. Takes the place of
         `reg_covar`.
     degrees_of_freedom_prior : float or None, default=None
         Degrees of freedom of that prior; None for the number of features plus 2, at which the
@@ -709,6 +710,7 @@ class GaussianMixture(DensityMixin, Estimator):
             factors,
         )
         self._set_parameters([array.astype(dtype, copy=False) for array in arrays])
+        self.precisions_ = products(factors, shape).astype(dtype, copy=False)
         if len(parameters.weights) > k:
             self.noise_weight_ = float(parameters.weights[-1])
         else:

@@ -78,9 +78,9 @@ def _prior_scale(
         scale[np.triu_indices(d)] = upper
         scale = np.triu(scale) + np.triu(scale, 1).T
         scale /= n_components ** (2.0 / d)
-        constant = np.diagonal(scale) <= 0.0
-        scale[constant, constant] = reg_covar
-        return scale
+        # Constant or collinear features would leave it singular.
+        mean = np.trace(scale) / d
+        return scale + np.eye(d) * (1e-6 * mean if mean > 0.0 else reg_covar)
     if np.ndim(covariance_prior) == 0:
         return float(covariance_prior) * np.eye(d)
     scale = check_array(

@@ -124,7 +124,7 @@ def products(factors: FloatArray, shape: int) -> FloatArray:
     """Return the precisions of factors, both in their public layout."""
     if shape == FULL:
         return np.matmul(factors, np.swapaxes(factors, -1, -2))
-    return factors**2
+    return np.square(factors, out=np.empty_like(factors))
 
 
 def dense(rows: FloatArray, shape: int, n_features: int) -> FloatArray:
@@ -145,7 +145,7 @@ def condense(matrices: FloatArray, shape: int) -> FloatArray:
 def factor_precisions(precisions: FloatArray, shape: int) -> FloatArray:
     """Return factors U with precision U U', U upper triangular, in the public layout."""
     if shape != FULL:
-        return np.sqrt(precisions)
+        return np.asarray(np.sqrt(precisions))
     # Rows and columns reversed, the lower Cholesky factor becomes an upper one.
     reverse = np.linalg.cholesky(np.flip(precisions, axis=(-1, -2)))
     return np.ascontiguousarray(np.flip(reverse, axis=(-1, -2)))
@@ -154,6 +154,6 @@ def factor_precisions(precisions: FloatArray, shape: int) -> FloatArray:
 def covariances_of_factors(factors: FloatArray, shape: int) -> FloatArray:
     """Return the covariances (U U')^-1 of factors, in the public layout."""
     if shape != FULL:
-        return 1.0 / factors**2
+        return np.asarray(1.0 / factors**2)
     inverse = np.linalg.inv(factors)
     return np.matmul(np.swapaxes(inverse, -1, -2), inverse)
