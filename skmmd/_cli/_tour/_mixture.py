@@ -16,6 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
+from skmmd._chunked import single_threaded_blas
 from skmmd._cli._figures import new_figure
 from skmmd._cli._tour._findings import Figure, Finding, Part, timed
 from skmmd.inspection import MixtureDisplay
@@ -590,7 +591,10 @@ _FINDINGS = (
 
 def _findings(quick: bool) -> Iterator[Finding]:
     for finding in _FINDINGS:
-        yield finding(quick)
+        # Products of small matrices, of scikit-learn's: its threads would wait for each other.
+        with single_threaded_blas():
+            found = finding(quick)
+        yield found
 
 
 PART = Part(
