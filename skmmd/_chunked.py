@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import joblib
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["reduce_blocks", "row_blocks", "single_threaded_blas"]
+__all__ = ["gather_blocks", "reduce_blocks", "row_blocks", "single_threaded_blas"]
 
 Block = TypeVar("Block")
 Stats = TypeVar("Stats")
@@ -124,6 +124,49 @@ def reduce_blocks(
         for stats in results:
             merged = merge(merged, stats)
     return merged
+
+
+def gather_blocks(
+    block_result: Callable[[Block], Stats],
+    blocks: Sequence[Block],
+    *,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    desc: str | None = None,
+) -> list[Stats]:
+    """Return the results of all blocks as a list, in the order of the blocks.
+
+    Parameters
+    ----------
+    block_result : callable
+        ``block_result(block) -> result``; runs in a thread, with BLAS at one thread.
+    blocks : sequence
+        The blocks, at least one.
+    n_jobs : int, default=None
+        Number of threads, as in :func:`reduce_blocks`.
+    verbose : int, default=0
+        Show a progress bar if positive.
+    desc : str, default=None
+        The title of the progress bar.
+
+    Returns
+    -------
+    list
+        One result for each block.
+    """
+
+    def extend(done: list[Stats], more: list[Stats]) -> list[Stats]:
+        done.extend(more)
+        return done
+
+    return reduce_blocks(
+        lambda block: [block_result(block)],
+        blocks,
+        extend,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        desc=desc,
+    )
 
 
 def _results(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skmmd._chunked import reduce_blocks, row_blocks, single_threaded_blas
+from skmmd._chunked import gather_blocks, reduce_blocks, row_blocks, single_threaded_blas
 
 N_JOBS = (None, 1, 2, 3, -1)
 
@@ -233,3 +233,9 @@ def test_concurrent_reductions_agree(rng):
     assert len(results) == 4
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_gathered_results_keep_the_order_of_the_blocks(n_jobs):
+    found = gather_blocks(lambda block: [block, -block], list(range(40)), n_jobs=n_jobs)
+    assert found == [[block, -block] for block in range(40)]

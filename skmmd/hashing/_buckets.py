@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd._chunked import gather_blocks, row_blocks
 from skmmd.hashing._digest import N_INDEX
 from skmmd.hashing._loops import nearest_in_buckets, pairs_in_buckets
 from skmmd.hashing._similarity import (
@@ -65,11 +65,11 @@ def neighbors(
 ) -> Neighbors:
     """Find the nearest digests; with a tolerance only among those with near index bytes."""
 
-    def block_stats(block: slice) -> list[Neighbors]:
+    def block_result(block: slice) -> Neighbors:
         rows = queries[block]
         if tolerance is None:
             found = nearest_rows(sensitive_bytes(rows), store.sensitive, n_neighbors, metric)
-            return [Neighbors(*found, np.full(len(rows), len(store.digests)))]
+            return Neighbors(*found, np.full(len(rows), len(store.digests)))
         distances = np.full((len(rows), n_neighbors), NONE)
         places = np.full((len(rows), n_neighbors), NONE)
         n_candidates = np.zeros(len(rows), np.int64)
@@ -84,11 +84,11 @@ def neighbors(
             places,
             n_candidates,
         )
-        return [Neighbors(distances, places, n_candidates)]
+        return Neighbors(distances, places, n_candidates)
 
     # An empty block stands for no queries.
     blocks = row_blocks(len(queries), _QUERIES) or [slice(0, 0)]
-    parts = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=n_jobs)
+    parts = gather_blocks(block_result, blocks, n_jobs=n_jobs)
     return Neighbors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -102,7 +102,7 @@ def neighbors_within(
 ) -> Pairs:
     """Return query, place and distance of all digests within a distance, by query and place."""
 
-    def block_stats(block: slice) -> list[Pairs]:
+    def block_result(block: slice) -> Pairs:
         rows = queries[block]
         if limit < 0:
             pairs = np.empty((0, 3), np.int32)
@@ -123,8 +123,8 @@ def neighbors_within(
                 16 * _QUERIES,
             )
         pairs[:, 0] += block.start
-        return [pairs]
+        return pairs
 
     blocks = row_blocks(len(queries), _QUERIES) or [slice(0, 0)]
-    pairs = np.concatenate(reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=n_jobs))
+    pairs = np.concatenate(gather_blocks(block_result, blocks, n_jobs=n_jobs))
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd._chunked import gather_blocks, reduce_blocks, row_blocks
 from skmmd.hashing._digest import N_INDEX, N_SENSITIVE
 from skmmd.hashing._loops import distance_matrix, nearest, pairs_within
 
@@ -141,7 +141,7 @@ def near_pairs(
     lanes = [np.ascontiguousarray(rows[tile].T) for tile in tiles]
     code = METRICS[metric]
 
-    def block_stats(first: int) -> list[Pairs]:
+    def pairs_of_tile(first: int) -> Pairs:
         found = []
         for second in range(first, len(tiles)):
             gap = totals[tiles[second].start] - totals[tiles[first].stop - 1]
@@ -156,14 +156,12 @@ def near_pairs(
             pairs[:, 0] += tiles[first].start
             pairs[:, 1] += tiles[second].start
             found.append(pairs)
-        return found
+        return np.concatenate(found)
 
     if limit < 0 or n < 2:
         return np.empty((0, 3), np.int32)
     blocks = list(range(len(tiles)))
-    parts = reduce_blocks(
-        block_stats, blocks, lambda a, b: a + b, n_jobs=n_jobs, verbose=verbose, desc="pairs"
-    )
+    parts = gather_blocks(pairs_of_tile, blocks, n_jobs=n_jobs, verbose=verbose, desc="pairs")
     pairs = np.concatenate(parts)
     ends = order[pairs[:, :2]]
     pairs[:, 0], pairs[:, 1] = ends.min(axis=1), ends.max(axis=1)

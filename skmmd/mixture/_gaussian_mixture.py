@@ -14,7 +14,7 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from skmmd._chunked import reduce_blocks, row_blocks, single_threaded_blas
+from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
 from skmmd._validation import (
     Estimator,
     Integral,
@@ -133,8 +133,8 @@ class GaussianMixture(DensityMixin, Estimator):
         Scale matrix of an inverse-Wishart prior on the covariances, a float times the identity,
         or 'auto': the covariance of the data divided by ``n_components ** (2 / n_features)``
         [3]_, with a millionth of the mean variance on its diagonal; with missing values, the
-        variances alone. The lower bound is then that of the posterior, and never falls. Takes the place of
-        `reg_covar`.
+        variances alone. The lower bound is then that of the posterior, and never falls. Takes
+        the place of `reg_covar`.
     degrees_of_freedom_prior : float or None, default=None
         Degrees of freedom of that prior; None for the number of features plus 2, at which the
         scale matrix is the prior's mean. Diagonal and spherical covariances have priors of
@@ -429,7 +429,8 @@ class GaussianMixture(DensityMixin, Estimator):
 
         The first batch is fitted as by `fit`, unless the mixture is fitted already. Each further
         batch t moves the averages of the sufficient statistics by
-        ``(learning_offset + t) ** -learning_decay`` towards its own [4]_.
+        ``(learning_offset + t) ** -learning_decay`` towards its own, as Cappé and Moulines (2009)
+        propose.
 
         Parameters
         ----------
@@ -876,15 +877,14 @@ class GaussianMixture(DensityMixin, Estimator):
         gaussian = parameters.weights[: len(parameters.means)]
         center = gaussian @ parameters.means / max(gaussian.sum(), 1e-300)
 
-        def block_stats(block: slice) -> list[NDArray[Any]]:
+        def block_result(block: slice) -> NDArray[Any]:
             rows = np.array(X[block], dtype=np.float64, order="C")
             missing = np.isnan(rows)
             if missing.any():
-                return [pick(*self._missing_rows(rows, missing, model, parameters))]
-            return [pick(*transform(rows, model, parameters, center))]
+                return pick(*self._missing_rows(rows, missing, model, parameters))
+            return pick(*transform(rows, model, parameters, center))
 
-        blocks = row_blocks(len(X), BLOCK_SIZE)
-        found = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=self.n_jobs)
+        found = gather_blocks(block_result, row_blocks(len(X), BLOCK_SIZE), n_jobs=self.n_jobs)
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     @staticmethod
@@ -1147,11 +1147,11 @@ class GaussianMixture(DensityMixin, Estimator):
             raise ValueError(f"X has {rows.shape[1]} columns, but {len(known)} indices are given.")
         parameters = self._matrices()
 
-        def block_stats(block: slice) -> list[tuple[FloatArray, FloatArray | None]]:
-            return [given(rows[block], known, hidden, parameters, want_cov=return_cov)]
-
-        blocks = row_blocks(len(rows), 1024)
-        found = reduce_blocks(block_stats, blocks, lambda a, b: a + b, n_jobs=self.n_jobs)
+        found = gather_blocks(
+            lambda block: given(rows[block], known, hidden, parameters, want_cov=return_cov),
+            row_blocks(len(rows), 1024),
+            n_jobs=self.n_jobs,
+        )
         mean = np.concatenate([each for each, _ in found])
         if not return_cov:
             return mean

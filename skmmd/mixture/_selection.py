@@ -1,6 +1,5 @@
 """The mixture with the best criterion over numbers of components and covariance types."""
 
-import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,7 +11,7 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import check_random_state
 
-from skmmd._chunked import reduce_blocks
+from skmmd._chunked import gather_blocks
 from skmmd._validation import (
     Estimator,
     Integral,
@@ -126,7 +125,7 @@ class GaussianMixtureIC(DensityMixin, Estimator):
         Its number of components.
     covariance_type_ : str
         Its covariance type.
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (n_components,)
         Its weights.
     means_ : ndarray of shape (n_components_, n_features)
         Its means.
@@ -148,7 +147,7 @@ class GaussianMixtureIC(DensityMixin, Estimator):
         Weight of its noise component, with ``noise="uniform"`` only.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where `X` had string names.
 
     See Also
@@ -281,10 +280,9 @@ class GaussianMixtureIC(DensityMixin, Estimator):
         weight = None
         if sample_weight is not None:
             weight = check_weight(sample_weight, rows, name="sample_weight")
-        records = reduce_blocks(
-            lambda candidate: [fit_candidate(candidate, rows, weight)],
+        records = gather_blocks(
+            lambda candidate: fit_candidate(candidate, rows, weight),
             candidates,
-            operator.iadd,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             desc=type(self).__name__,
@@ -376,7 +374,7 @@ class GaussianMixtureIC(DensityMixin, Estimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             Probabilities; a last column is that of noise, with ``noise="uniform"``.
         """
         return self._best().predict_proba(X)

@@ -27,6 +27,8 @@ SAMPLE_SIZE = 10_000
 _ROWS_PER_COMPONENT = 100
 _SHORT_STARTS = 10
 _SHORT_STEPS = 20
+_N_LONGER = 3
+_LONGER_STEPS = 100
 _LLOYD_STEPS = 30
 _NOISE_WEIGHT = 0.05
 
@@ -218,19 +220,28 @@ Method = Callable[[Sample, Model, Generator], Parameters]
 
 
 def _best(sample: Sample, model: Model, rng: Generator, methods: Sequence[Method]) -> Parameters:
+    """Return the best of short runs; the first few of them run on before the last choice."""
     data = Data(sample.rows, sample.weight, None)
-    best: Fit | None = None
+    fits: list[Fit] = []
     for method in methods:
         try:
             start = method(sample, model, rng)
-            found = run(data, model, start, max_iter=_SHORT_STEPS, tol=1e-4)
         except ValueError:
             continue
-        if best is None or found.lower_bound > best.lower_bound:
-            best = found
-    if best is None:
+        fits.append(run(data, model, start, max_iter=_SHORT_STEPS, tol=1e-4))
+    if not fits:
         raise ValueError(ILL_DEFINED)
-    return best.parameters
+    fits.sort(key=_merit, reverse=True)
+    longer = [
+        run(data, model, fit.parameters, max_iter=_LONGER_STEPS, tol=1e-5, accelerate="squarem")
+        for fit in fits[:_N_LONGER]
+    ]
+    return max(longer, key=_merit).parameters
+
+
+def _merit(fit: Fit) -> tuple[bool, float]:
+    """Order fits: the likelihood of a collapsing one has no bound."""
+    return not fit.collapsed, fit.lower_bound
 
 
 METHODS: dict[str, Method] = {

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd._chunked import gather_blocks, row_blocks
 from skmmd.kernels import median_gamma
 from skmmd.two_sample._labelings import Labels, bin_rows, enumerate_labelings, permute_units
 from skmmd.two_sample._loops import laplace_sums
@@ -130,7 +130,7 @@ def feature_statistics(
     own_of_unit = np.bincount(units, own, by_unit.shape[0])
     copies = self_pairs(np.ones((1, len(units))), sample.weight, True).sum()
 
-    def block_stats(feature: int) -> list[tuple[FloatArray, float, float]]:
+    def score_feature(feature: int) -> tuple[FloatArray, float, float]:
         column = np.ascontiguousarray(sample.rows[:, feature])
         gamma = median_gamma(
             "laplacian", column[:, None], sample.bandwidth_weight, max_rows=_BANDWIDTH_ROWS
@@ -158,12 +158,11 @@ def feature_statistics(
             rounding=np.zeros(1),
             own=np.zeros((1, n_groups)),
         )
-        return [(group_statistic(sums, unbiased)[0], float(norm), gamma)]
+        return group_statistic(sums, unbiased)[0], float(norm), gamma
 
-    found = reduce_blocks(
-        block_stats,
+    found = gather_blocks(
+        score_feature,
         range(sample.rows.shape[1]),
-        lambda done, more: done + more,
         n_jobs=n_jobs,
         verbose=verbose,
         desc="features",

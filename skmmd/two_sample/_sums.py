@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd._chunked import gather_blocks, row_blocks
 from skmmd.kernels import Gram
 from skmmd.two_sample._labelings import Labels
 from skmmd.two_sample._sample import PooledSample
@@ -327,13 +327,9 @@ def _sums_of_subsets(
     n_members = int(np.count_nonzero(is_member[0]))
     members = np.nonzero(is_member)[1].reshape(len(is_member), n_members)
 
-    def block_stats(part: slice) -> list[FloatArray]:
-        return [gram.subset_sums(members[part], weight)]
-
-    parts = reduce_blocks(
-        block_stats,
+    parts = gather_blocks(
+        lambda part: gram.subset_sums(members[part], weight),
         row_blocks(len(members), _SUBSETS_BLOCK),
-        lambda done, more: done + more,
         n_jobs=n_jobs,
         verbose=verbose,
         desc="labelings",

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd._chunked import gather_blocks, row_blocks
 from skmmd.kernels import Kernel, gram
 from skmmd.two_sample._sample import PooledSample
 
@@ -50,18 +50,14 @@ def mean_kernel(
     shares = shares / shares.sum(axis=0)
     blocks = gram(kernel, np.array([gamma]), points, rows)
 
-    def block_stats(part: slice) -> list[FloatArray]:
+    def block_means(part: slice) -> FloatArray:
         means = np.zeros((part.stop - part.start, *shares.shape[1:]))
         for columns in row_blocks(n_rows, _BLOCK):
             (tile,) = blocks.blocks(part, columns)
             means += tile @ shares[columns]
-        return [means]
+        return means
 
-    def merge(done: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
-        done.extend(more)
-        return done
-
-    parts = reduce_blocks(block_stats, row_blocks(len(points), _BLOCK), merge, n_jobs=n_jobs)
+    parts = gather_blocks(block_means, row_blocks(len(points), _BLOCK), n_jobs=n_jobs)
     return np.concatenate(parts)
 
 
