@@ -397,6 +397,11 @@ def exact_exp(x):
     return np.exp(np.asarray(x, dtype=np.longdouble))
 
 
+def exact_log(x):
+    """Return log(x) correctly rounded to the long double that the machine has."""
+    return np.log(np.asarray(x, dtype=np.longdouble))
+
+
 def binomial_coefficient(n, k):
     return int(special.comb(n, k, exact=True))
 

@@ -1,4 +1,4 @@
-"""The compiled exponential, and the decorator of compiled loops."""
+"""The compiled exponential and logarithm, and the decorator of compiled loops."""
 
 import json
 import os
@@ -95,6 +95,98 @@ def test_exp_inside_a_loop(rng):
 
 _exp = _jit.exp
 
+
+# --------------------------------------------------------------------------------------
+# logarithm
+
+LOGS = {"as it is used": _jit.log, "interpreted": _jit._interpreted_log}
+each_log = pytest.mark.parametrize("log", LOGS.values(), ids=LOGS.keys())
+
+
+def log_errors(log, values):
+    """Return the errors in units in the last place."""
+    truth = reference.exact_log(values)
+    got = np.array([log(v) for v in values]).astype(np.longdouble)
+    unit = np.spacing(np.abs(truth).astype(float))
+    return (np.abs(got - truth) / unit).astype(float)
+
+
+def with_neighbours(values):
+    return np.concatenate([np.nextafter(values, 0.0), values, np.nextafter(values, np.inf)])
+
+
+@needs_long_double
+@each_log
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1022, 1024), (-40, 0), (-1, 1), (-0.5, 0.5), (-1e-3, 1e-3), (-1e-9, 1e-9)]
+)
+def test_log_is_accurate_to_the_last_bits(log, low, high, rng):
+    values = np.exp2(rng.uniform(low, high, 20_000))
+    assert log_errors(log, values[values != 1.0]).max() <= 1.1
+
+
+@needs_long_double
+@each_log
+def test_log_at_the_seams_of_the_range_reduction(log):
+    """Numbers sqrt(1/2) 2^k, where the exponent changes, and powers of two, where bits do."""
+    powers = np.ldexp(1.0, np.arange(-1022, 1024))
+    values = with_neighbours(np.concatenate([np.sqrt(0.5) * powers[1:], powers]))
+    assert log_errors(log, values[values != 1.0]).max() <= 1.1
+
+
+@needs_long_double
+@each_log
+def test_log_of_subnormal_numbers(log, rng):
+    smallest = np.ldexp(1.0, np.arange(-1074, -1021))
+    drawn = rng.integers(1, 2**52, 5000) * 5e-324
+    seams = np.sqrt(0.5) * smallest[10:]
+    values = np.concatenate([smallest, np.nextafter(smallest, 1.0), drawn, seams])
+    assert values.min() == 5e-324
+    assert log_errors(log, values).max() <= 1.1
+
+
+@each_log
+def test_log_of_one_is_zero(log):
+    assert log(1.0) == 0.0
+
+
+@each_log
+def test_log_where_there_is_none(log):
+    for zero in (0.0, -0.0):
+        assert log(zero) == -np.inf
+    for value in (-5e-324, -1e-300, -1.0, -1e300, -np.inf, np.nan):
+        assert np.isnan(log(value)), value
+    assert log(np.inf) == np.inf
+    assert log(np.finfo(float).max) < 709.79
+
+
+@given(st.floats(min_value=0.0, exclude_min=True, allow_infinity=False))
+def test_log_agrees_with_numpy(value):
+    # NumPy's own log is good to one unit in the last place.
+    assert abs(_jit.log(value) - np.log(value)) <= 2.1 * np.spacing(abs(np.log(value)))
+
+
+def test_log_inside_a_loop(rng):
+    """The function as it is used: called from another compiled function, over an array."""
+
+    @_jit.loop
+    def apply(values, out):
+        for i in range(values.shape[0]):
+            out[i] = _log(values[i])
+
+    values = np.concatenate(
+        [np.exp(rng.uniform(-700, 700, 1000)), [5e-324, 1.0, 0.0, -1.0, np.nan, np.inf, -np.inf]]
+    )
+    out = np.empty_like(values)
+    apply(values, out)
+    np.testing.assert_array_equal(out, [_jit.log(value) for value in values])
+
+
+_log = _jit.log
+
+
+# --------------------------------------------------------------------------------------
+# the decorator
 
 compiled_only = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled in this lane"
