@@ -179,7 +179,8 @@ def softmax(joint, n_components, weight, weight_start, n_rows, top, total):
     n_rows : int
         Rows of the tile that count; the others get zero.
     top, total : array
-        Room for two numbers a row; `top` returns the log density of each row.
+        Written for each row: the largest log density, and what the others were multiplied by, the
+        weight over the sum of their ratios to it.
 
     Returns
     -------
@@ -188,32 +189,39 @@ def softmax(joint, n_components, weight, weight_start, n_rows, top, total):
     """
     width = joint.shape[1]
     for b in range(width):
-        top[b] = joint[0, b]
+        # A row that no component explains at all: -inf - -inf would be NaN.
+        top[b] = max(joint[0, b], -1.7e308)
         total[b] = 0.0
     for k in range(1, n_components):
         for b in range(width):
             top[b] = max(top[b], joint[k, b])
-    for b in range(width):
-        # A row that no component explains at all: -inf - -inf would be NaN.
-        top[b] = top[b] if top[b] > -1.7e308 else -1.7e308
     for k in range(n_components):
         for b in range(width):
             value = exp(joint[k, b] - top[b])
             joint[k, b] = value
             total[b] += value
-    for b in range(width):
-        top[b] += log(total[b])
-        total[b] = 1.0 / total[b]
     likelihood = 0.0
     if weight.shape[0] > 0:
         for b in range(n_rows):
             w = weight[weight_start + b]
             # A row without weight counts as absent, even where its density is zero.
-            likelihood += w * top[b] if w > 0.0 else 0.0
-            total[b] = w * total[b] if w > 0.0 else 0.0
+            likelihood += w * (top[b] + log(total[b])) if w > 0.0 else 0.0
     else:
         for b in range(n_rows):
             likelihood += top[b]
+        # Sums are between 1 and the number of components: one logarithm is enough for four.
+        n_whole = n_rows - n_rows % 128
+        for first in range(0, n_whole, 128):
+            for b in range(first, first + 32):
+                likelihood += log((total[b] * total[b + 32]) * (total[b + 64] * total[b + 96]))
+        for b in range(n_whole, n_rows):
+            likelihood += log(total[b])
+    for b in range(width):
+        total[b] = 1.0 / total[b]
+    if weight.shape[0] > 0:
+        for b in range(n_rows):
+            w = weight[weight_start + b]
+            total[b] = w * total[b] if w > 0.0 else 0.0
     for b in range(n_rows, width):
         total[b] = 0.0
     for k in range(n_components):
@@ -1120,7 +1128,7 @@ def transform(
                     value = rooms[0, i, b] if shape == 0 else u * tile[i, b]
                     top[b] -= 0.5 * value * value
         for b in range(last - first):
-            log_density[first + b] = top[b]
+            log_density[first + b] = top[b] - log(total[b])
             for k in range(n_joint):
                 responsibilities[first + b, k] = joint[k, b]
 
