@@ -1288,7 +1288,7 @@ def test_of_equal_centers_the_first_is_nearest():
 
 
 def assume_clear(Z, centers):
-    """Leave out rows halfway between two centers, whose labels are a matter of rounding."""
+    """Leave out rows halfway between two centers: their labels are a matter of rounding."""
     distances = np.sort(((Z[:, None] - centers) ** 2).sum(axis=2), axis=1)
     assume(np.all(np.diff(distances[:, :2]) > 1e-9))
 
@@ -1306,8 +1306,9 @@ def naive_lloyd(Z, weight, centers, max_iter):
             if own.sum() > 0:
                 centers[k] = own @ Z / own.sum()
             else:
-                centers[k] = Z[squares.argmax()]
-                squares[squares.argmax()] = -np.inf
+                farthest = squares.argmax()
+                assume(np.sum(squares > squares[farthest] - 1e-9) == 1)
+                centers[k], squares[farthest] = Z[farthest], -np.inf
     assume_clear(Z, centers)
     return naive_nearest(Z, centers)[0], centers
 
