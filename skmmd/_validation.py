@@ -5,11 +5,14 @@ live here alone, since they change between versions.
 """
 
 import functools
+import inspect
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
+import sklearn
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_array, check_random_state
@@ -32,9 +35,11 @@ __all__ = [
     "check_rows",
     "check_same_columns",
     "check_weight",
+    "column_names",
     "feature_names",
     "fit_method",
     "generator",
+    "stack_level",
     "validate_data",
     "validate_params",
 ]
@@ -98,7 +103,7 @@ def check_weight(sample_weight: ArrayLike | None, rows: Any, *, name: str) -> Fl
     weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
     if np.any(weight < 0.0):
         raise ValueError(f"{name} has negative values; weights must be 0 or more.")
-    if not weight.sum() > 0.0:
+    if not weight.max() > 0.0:
         raise ValueError(f"{name} is zero for all rows; at least one weight must be positive.")
     return np.array(weight)
 
@@ -110,6 +115,22 @@ def feature_names(estimator: Any, input_features: ArrayLike | None = None) -> ND
     """
     names: NDArray[Any] = _check_feature_names_in(estimator, input_features)
     return names
+
+
+def column_names(X: Any) -> NDArray[Any] | None:
+    """Return the names of the columns of a data frame, None if X has none that are strings."""
+    names: NDArray[Any] | None = _get_feature_names(X)
+    return names
+
+
+def stack_level() -> int:
+    """Return the `stacklevel` at which a warning points at the line outside of the package."""
+    inside = (os.path.dirname(__file__), os.path.dirname(sklearn.__file__))
+    level, frame = 1, inspect.currentframe()
+    frame = frame.f_back if frame is not None else None
+    while frame is not None and frame.f_code.co_filename.startswith(inside):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def fit_method(method: Method) -> Method:

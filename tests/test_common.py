@@ -194,7 +194,7 @@ def trait(name):
 
 
 # Of few rows, a component may get one alone, or copies of one.
-few_rows_for_a_mixture = pytest.mark.filterwarnings(
+pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Components .* have a variance of little more:sklearn.exceptions.ConvergenceWarning"
 )
 
@@ -235,7 +235,6 @@ def names_of_checks(estimator):
 @instances(trait("battery"))
 # Some checks label the rows by rounding a column, which can leave a group of one row.
 @pytest.mark.filterwarnings("ignore:A group has a single row:UserWarning")
-@few_rows_for_a_mixture
 def test_check_estimator(instance):
     with warnings.catch_warnings():
         warnings.simplefilter("error", SkipTestWarning)
@@ -417,7 +416,6 @@ def test_fitted_copies_know_and_say_the_same(instance, how, tmp_path):
 
 
 @instances()
-@few_rows_for_a_mixture
 def test_a_second_fit_forgets_the_first(instance):
     other_X, other_y = instance.make_data(seed=1, n=34)
     if on_rows(instance):
@@ -713,7 +711,6 @@ def test_another_seed_gives_another_draw(instance):
 
 @instances(trait("pin_start"))
 @pytest.mark.filterwarnings("ignore:.*did not converge:sklearn.exceptions.ConvergenceWarning")
-@few_rows_for_a_mixture
 def test_another_seed_gives_another_start(instance):
     """Two seeds may choose the same start, several do not."""
     starts = [
@@ -787,7 +784,6 @@ def test_silent_by_default(instance, capsys):
 
 
 @instances(weighted, trait("determined"), trait("row_order_free"), on_rows)
-@few_rows_for_a_mixture
 def test_integer_weights_are_copies_of_the_row(instance):
     X, y = instance.make_data()
     weights = np.random.default_rng(3).integers(0, 4, size=len(X))

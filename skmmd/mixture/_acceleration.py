@@ -39,11 +39,13 @@ class Coordinates:
 
     def vector(self, parameters: Parameters) -> FloatArray:
         d = len(self._scale)
-        weights, means, covariances, _ = parameters
+        weights, means, covariances, factors = parameters
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
         if self._model.shape == FULL:
-            lower = np.linalg.cholesky(covariances.reshape(-1, d, d)) / self._scale[:, None]
+            # Covariance = L L' with L = U'^-1, where precision = U U'.
+            upper = np.linalg.inv(factors.reshape(-1, d, d))
+            lower = np.swapaxes(upper, 1, 2) / self._scale[:, None]
             diagonal = np.arange(d)
             lower[:, diagonal, diagonal] = np.log(lower[:, diagonal, diagonal])
             spread = lower[:, self._lower[0], self._lower[1]]
@@ -88,7 +90,10 @@ def _difference(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def _try(step: "Callable[[Parameters], Step]", point: Parameters | None) -> "Step | None":
     """Do a step from an extrapolated point; None where it leads nowhere."""
-    found = None if point is None else step(point)
+    try:
+        found = None if point is None else step(point)
+    except ValueError:
+        return None
     good = found is not None and np.isfinite(found.objective) and not found.collapsed
     return found if good else None
 
@@ -129,40 +134,45 @@ def squarem(
     largest = _LARGEST_STEP
     before, first = start, step(start)
     n_iter = 1
-    stop.add(first.objective)
+    stop.add(first.objective, plain=False)
     while n_iter < max_iter and not (stop.converged or first.collapsed):
         second = step(first.parameters)
         n_iter += 1
-        if stop.add(second.objective) or second.collapsed or n_iter >= max_iter:
-            first = second
-            break
-        origin = coordinates.vector(before)
-        middle = coordinates.vector(first.parameters)
-        change = _difference(middle, origin)
-        curvature = _difference(_difference(coordinates.vector(second.parameters), middle), change)
-        norm = float(np.linalg.norm(curvature))
-        length = max(float(np.linalg.norm(change)) / norm, 1.0) if norm > 0.0 else 1.0
-        bounded = min(length, largest)
-        if bounded > 1.0:
-            point = origin + 2.0 * bounded * change + bounded**2 * curvature
-            extrapolated = _try(step, coordinates.parameters(point))
+        small = stop.add(second.objective)
+        if second.collapsed or n_iter >= max_iter:
+            return second, n_iter
+        point = None
+        if not small:
+            origin, middle, end = map(
+                coordinates.vector, (before, first.parameters, second.parameters)
+            )
+            change = _difference(middle, origin)
+            curvature = _difference(_difference(end, middle), change)
+            norm = float(np.linalg.norm(curvature))
+            length = float(np.linalg.norm(change)) / norm if norm > 0.0 else 1.0
+            bounded = min(length, largest)
+            if bounded > 1.0:
+                ahead = origin + 2.0 * bounded * change + bounded**2 * curvature
+                point = coordinates.parameters(ahead)
+        if point is not None:
+            extrapolated = _try(step, point)
             n_iter += 1
             if extrapolated is not None and extrapolated.objective >= second.objective:
                 if length >= largest:
                     largest *= 4.0
-                before = coordinates.parameters(point) or before
-                first = extrapolated
-                stop.add(first.objective)
+                before, first = point, extrapolated
+                stop.add(first.objective, plain=False)
                 continue
             largest = max(largest / 4.0, 1.0)
             if n_iter >= max_iter:
-                first = second
-                break
-        else:
+                return second, n_iter
+        elif not small:
             largest = _LARGEST_STEP
+        # A plain step: after a rejected point, or to confirm that nothing is left to gain.
         before, first = second.parameters, step(second.parameters)
         n_iter += 1
-        stop.add(first.objective)
+        gained_little = stop.add(first.objective)
+        stop.converged = small and gained_little
     return first, n_iter
 
 
@@ -201,29 +211,37 @@ def anderson(
     coordinates = Coordinates(start, model, scale)
     here, found = coordinates.vector(start), step(start)
     n_iter = 1
-    stop.add(found.objective)
+    stop.add(found.objective, plain=False)
     points: list[FloatArray] = []
     residuals: list[FloatArray] = []
-    while n_iter < max_iter and not (stop.converged or found.collapsed):
+    n_small = 0
+    while n_iter < max_iter and n_small < 2 and not found.collapsed:
         after = coordinates.vector(found.parameters)
         points, residuals = points[-_MEMORY:], residuals[-_MEMORY:]
         points.append(after)
         residuals.append(_difference(after, here))
-        extrapolated = None
-        if len(points) > 1:
+        if len(points) > 1 and n_small == 0:
             target = _extrapolate(points, residuals)
             extrapolated = _try(step, coordinates.parameters(target))
             n_iter += 1
             if extrapolated is not None and extrapolated.objective >= found.objective:
+                # A small gain is not the end unless two plain steps gain as little.
+                n_small = 0
+                small = abs(extrapolated.objective - found.objective) < stop.tol
                 here, found = target, extrapolated
-                stop.add(found.objective)
-                continue
-            points, residuals = points[-1:], residuals[-1:]
-            if n_iter >= max_iter:
-                break
+                stop.add(found.objective, plain=False)
+                if not small or n_iter >= max_iter:
+                    continue
+                after = coordinates.vector(found.parameters)
+                points, residuals = [after], [_difference(after, here)]
+            else:
+                points, residuals = points[-1:], residuals[-1:]
+                if n_iter >= max_iter:
+                    break
         here, found = after, step(found.parameters)
         n_iter += 1
-        stop.add(found.objective)
+        n_small = n_small + 1 if stop.add(found.objective) else 0
+    stop.converged = n_small == 2
     return found, n_iter
 
 

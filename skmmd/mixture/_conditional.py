@@ -5,9 +5,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import logsumexp
 
-from skmmd.mixture._parameters import FloatArray
+from skmmd.mixture._parameters import (
+    FULL,
+    FloatArray,
+    Model,
+    Parameters,
+    condense,
+    dense,
+    factorize,
+)
+from skmmd.mixture._sweep import transform
 
 Indices = NDArray[np.intp]
 
@@ -54,27 +62,23 @@ def regression(matrices: FloatArray, known: Indices, hidden: Indices) -> Regress
     return Regression(slopes, covariances)
 
 
-def log_joint(
+def shares_of(
     X: FloatArray, weights: FloatArray, means: FloatArray, matrices: FloatArray
 ) -> FloatArray:
-    """Return log weight plus log density of each component, of shape (n_samples, n_components)."""
-    joint = np.empty((len(X), len(means)))
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)
-    for k, (mean, matrix) in enumerate(zip(means, matrices, strict=True)):
-        joint[:, k] = log_weights[k]
-        if X.shape[1]:
-            lower = np.linalg.cholesky(matrix)
-            whitened = np.linalg.solve(lower, (X - mean).T)
-            joint[:, k] -= 0.5 * (whitened**2).sum(axis=0)
-            joint[:, k] -= np.log(np.diagonal(lower)).sum() + 0.5 * len(mean) * np.log(2 * np.pi)
-    return joint
+    """Return the shares of the components in each row, of shape (n_samples, n_components).
 
-
-def responsibilities(joint: FloatArray) -> FloatArray:
-    """Return the shares of the components in each row."""
-    shares: FloatArray = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-    return shares
+    Raises
+    ------
+    ValueError
+        If a covariance is not positive definite.
+    """
+    d = means.shape[1]
+    if d == 0:
+        return np.tile(weights, (len(X), 1))
+    rows = condense(matrices, FULL)
+    parameters = Parameters(weights, np.ascontiguousarray(means), rows, factorize(rows, d, FULL))
+    model = Model(FULL, False, np.zeros(d), np.zeros(0))
+    return transform(np.ascontiguousarray(X), model, parameters, weights @ means)[0]
 
 
 def mix_moments(
@@ -97,6 +101,8 @@ def mix_moments(
     if not want_cov:
         return mean, None
     around = component_means - mean[:, None]
+    # Far components may overflow, but take no part.
+    around[shares == 0.0] = 0.0
     cov = np.einsum("ik,khg->ihg", shares, covariances)
     cov += np.einsum("ik,ikh,ikg->ihg", shares, around, around)
     return mean, cov
@@ -108,7 +114,6 @@ def given(
     hidden: Indices,
     parameters: tuple[FloatArray, FloatArray, FloatArray],
     *,
-    shares: FloatArray | None = None,
     want_cov: bool = False,
 ) -> tuple[FloatArray, FloatArray | None]:
     """Return means and covariances of the hidden features given the known ones.
@@ -121,16 +126,45 @@ def given(
         Features.
     parameters : tuple of ndarray
         Weights, means and covariance matrices.
-    shares : ndarray of shape (n_samples, n_components) or None, default=None
-        Weights of the components in each row, computed if None.
     want_cov : bool, default=False
         Whether to return covariances.
     """
     weights, means, matrices = parameters
     slopes, covariances = regression(matrices, known, hidden)
-    if shares is None:
-        inside = matrices[:, known[:, None], known]
-        shares = responsibilities(log_joint(X, weights, means[:, known], inside))
+    shares = shares_of(X, weights, means[:, known], matrices[:, known[:, None], known])
     difference = X[:, None, :] - means[:, known]
     component_means = means[:, hidden] + np.einsum("khc,ikc->ikh", slopes, difference)
     return mix_moments(shares, component_means, covariances, want_cov=want_cov)
+
+
+def far_row(
+    row: FloatArray, known: Indices, model: Model, parameters: Parameters
+) -> tuple[FloatArray, float]:
+    """Return shares and log density of a row with gaps whose squared distances overflow.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n_features,)
+        Values.
+    known : ndarray of intp
+        The features that are observed.
+    model : Model
+        What was estimated.
+    parameters : Parameters
+        Parameters.
+    """
+    d = len(row)
+    matrices = np.broadcast_to(
+        dense(parameters.covariances, model.shape, d), (len(parameters.means), d, d)
+    )
+    rows = condense(matrices[:, known[:, None], known], FULL)
+    marginal = Parameters(
+        parameters.weights,
+        np.ascontiguousarray(parameters.means[:, known]),
+        rows,
+        factorize(rows, len(known), FULL),
+    )
+    noise = None if model.noise is None else model.noise[known]
+    reduced = Model(FULL, False, np.zeros(len(known)), np.zeros(0), noise=noise)
+    shares, density = transform(row[known][None], reduced, marginal, np.zeros(len(known)))
+    return shares[0], float(density[0])

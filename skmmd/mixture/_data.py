@@ -33,6 +33,21 @@ def pattern_order(missing: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray
     return order, np.concatenate([[0], np.flatnonzero(changes) + 1, [len(missing)]])
 
 
+def scale_of(largest_weight: float) -> float:
+    """Return what weights are divided by: sums of huge ones would overflow, of tiny ones vanish."""
+    return 1.0 if 1e-100 < largest_weight < 1e100 else largest_weight
+
+
+def check_distance(point: FloatArray, *differences: FloatArray) -> None:
+    """Raise if differences to a point are so large that their squares overflow."""
+    for difference in (point - point, *differences):
+        if not np.all(np.abs(difference) < LARGEST):
+            raise ValueError(
+                f"X has values further than {LARGEST:g} from the mean, whose squares overflow. "
+                "Scale the input data."
+            )
+
+
 class Data:
     """Rows with weights, and what is known of all of them.
 
@@ -46,7 +61,12 @@ class Data:
         Number of threads.
     may_miss : bool, default=False
         Whether there may be NaN.
+    weight_scale : float or None, default=None
+        Divides the weights; None for what suits them.
     """
+
+    is_serial = False
+    _weight_scale = 1.0
 
     def __init__(
         self,
@@ -55,12 +75,16 @@ class Data:
         n_jobs: int | None,
         *,
         may_miss: bool = False,
+        weight_scale: float | None = None,
     ):
         self.n_jobs = n_jobs
         self.n_rows, self.n_features = X.shape
         self.has_missing = may_miss and any(
             bool(np.isnan(X[block]).any()) for block in row_blocks(len(X), BLOCK_SIZE)
         )
+        if weight is not None:
+            self._weight_scale = weight_scale or scale_of(float(weight.max()))
+            weight = weight if self._weight_scale == 1.0 else weight / self._weight_scale
         self.weight = NO_WEIGHT if weight is None else weight
         if self.has_missing:
             missing = np.isnan(X)
@@ -131,17 +155,22 @@ class Data:
 
         with np.errstate(over="ignore", invalid="ignore"):
             total, n, mean, square, least, largest = self.reduce(block_stats, merge)
-        unseen = np.flatnonzero(n == 0.0)
+        seen = n > 0.0
+        check_distance(mean, least[seen] - mean[seen], largest[seen] - mean[seen])
+        return float(total), mean, square / np.where(seen, n, 1.0), least, largest
+
+    def check_distance(self, point: FloatArray) -> None:
+        """Raise if a row is so far from `point` that squares overflow."""
+        seen = self._summary[3] <= self._summary[4]
+        check_distance(point, (self._summary[3] - point)[seen], (self._summary[4] - point)[seen])
+
+    def check(self) -> None:
+        """Raise if a feature is never observed, or a value so large that its square overflows."""
+        unseen = np.flatnonzero(self._summary[3] > self._summary[4])
         if len(unseen):
             raise ValueError(
                 f"Features {unseen.tolist()[:10]} have no observed value at all; drop them."
             )
-        if not np.all(np.maximum(np.abs(least - mean), np.abs(largest - mean)) < LARGEST):
-            raise ValueError(
-                f"X has values further than {LARGEST:g} from its mean, whose squares overflow. "
-                "Scale the input data."
-            )
-        return float(total), mean, square / n, least, largest
 
     def _first_row(self) -> FloatArray:
         return np.asarray(self.X[0], dtype=np.float64)
@@ -149,6 +178,11 @@ class Data:
     @property
     def total_weight(self) -> float:
         return self._summary[0]
+
+    @property
+    def n_effective(self) -> float:
+        """Sum of the weights, as they came."""
+        return self._summary[0] * self._weight_scale
 
     @property
     def center(self) -> FloatArray:
@@ -191,33 +225,55 @@ class Data:
 
 
 class ChunkedData(Data):
-    """Rows that come in chunks, as often as they are asked for.
+    """Rows that come in chunks, as often as they are asked for; the same each time.
 
     Parameters
     ----------
     chunks : callable
         Returns an iterator over pairs of rows and weights or None.
-    n_features : int
-        Number of columns.
+    n_rows, n_features : int
+        Number of rows with weight, and of columns.
     n_jobs : int or None
         Number of threads for each chunk.
+    weight_scale : float
+        Divides the weights.
     """
+
+    # Readers of files are seldom safe in several threads.
+    is_serial = True
 
     def __init__(
         self,
         chunks: Callable[[], Iterable[tuple[NDArray[np.floating], FloatArray | None]]],
+        n_rows: int,
         n_features: int,
         n_jobs: int | None,
+        weight_scale: float,
     ):
+        self._weight_scale = weight_scale
+        self._total: float | None = None
         self.chunks = chunks
+        self.n_rows = n_rows
         self.n_features = n_features
         self.n_jobs = n_jobs
         self.has_missing = False
         self.is_plain = False
 
     def _pieces(self) -> Iterator[Data]:
+        n_rows, total, magnitude = 0, 0.0, 0.0
         for X, weight in self.chunks():
-            yield Data(X, weight, self.n_jobs)
+            n_rows += len(X)
+            total += float(X.sum(dtype=np.float64))
+            magnitude += float(np.abs(X).sum(dtype=np.float64))
+            yield Data(X, weight, self.n_jobs, weight_scale=self._weight_scale)
+        if self._total is None:
+            self._total = total
+        if n_rows != self.n_rows or not abs(total - self._total) <= 1e-9 * magnitude:
+            raise ValueError(
+                f"The chunks had {self.n_rows} rows of sum {self._total} at first, and now "
+                f"{n_rows} of sum {total}. They are read many times: pass a list, or a function "
+                "that returns a fresh iterator over the same rows on each call."
+            )
 
     def blocks(self) -> Iterator[tuple[FloatArray, FloatArray, int]]:
         for piece in self._pieces():
@@ -230,11 +286,17 @@ class ChunkedData(Data):
         for piece in self._pieces():
             stats = piece.reduce(block_stats, merge)
             merged = stats if merged is None else merge(merged, stats)
-        assert merged is not None
+        if merged is None:
+            raise ValueError("There are no chunks any more.")
         return merged
 
     def _first_row(self) -> FloatArray:
-        return np.asarray(next(iter(self.chunks()))[0][0], dtype=np.float64)
+        for X, _ in self.chunks():
+            return np.asarray(X[0], dtype=np.float64)
+        raise ValueError(
+            "There are no chunks at the second reading. Pass a list, or a function that returns a "
+            "fresh iterator on each call."
+        )
 
     @property
     def is_threaded(self) -> bool:

@@ -11,8 +11,9 @@ from skmmd.mixture._data import Data
 from skmmd.mixture._parameters import FloatArray, Model, Parameters
 from skmmd.mixture._sweep import em_step, empty_sums, is_linear, run_loop
 
-# Steps that the compiled loop runs before it returns to Python, where it can be interrupted.
-_STEPS = 64
+# The compiled loop returns to Python after some products, about half a second, or steps, so that
+# it can be interrupted.
+_PRODUCTS, _STEPS = 1e10, 64
 
 Report = Callable[[int, float], None]
 
@@ -104,7 +105,9 @@ def run(
     plain = data.is_plain and not data.is_threaded and is_linear(data, model)
     while len(stop.accepted) < max_iter and not stop.converged:
         if plain:
-            steps = min(max_iter - len(stop.accepted), report_interval if report else _STEPS)
+            cost = data.n_rows * empty_sums(model, parameters).size
+            quick = min(max(int(_PRODUCTS / cost), 1), _STEPS)
+            steps = min(max_iter - len(stop.accepted), report_interval if report else quick)
             status, n_dead = _advance(data, model, parameters, stop, steps, n_dead)
             if status < 2:
                 continue
@@ -157,11 +160,14 @@ class Stop:
     def last_two(self) -> FloatArray:
         return np.array([*self._before, *self.accepted[-2:]])[-2:]
 
-    def add(self, objective: float) -> bool:
-        """Note the objective of an accepted step; return whether to stop."""
+    def add(self, objective: float, *, plain: bool = True) -> bool:
+        """Note the objective of an accepted step; return whether to stop.
+
+        What is gained on the way to an extrapolated point says nothing of what is left.
+        """
         history = np.append(self.last_two, objective)
         self.accepted.append(objective)
-        self.converged = bool(_loops.has_converged(history, 2, self.tol, self.aitken))
+        self.converged = plain and bool(_loops.has_converged(history, 2, self.tol, self.aitken))
         if self._report is not None and len(self.accepted) % self._report_interval == 0:
             self._report(len(self.accepted), objective - history[1])
         return self.converged

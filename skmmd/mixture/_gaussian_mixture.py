@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import DensityMixin
+from sklearn.base import DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
@@ -23,13 +23,15 @@ from skmmd._validation import (
     StrOptions,
     check_is_fitted,
     check_weight,
+    column_names,
     fit_method,
     generator,
+    stack_level,
     validate_data,
 )
 from skmmd.inspection import MixtureDisplay
-from skmmd.mixture._conditional import given, log_joint, responsibilities, split
-from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, ChunkedData, Data, pattern_order
+from skmmd.mixture._conditional import far_row, given, shares_of, split
+from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, ChunkedData, Data, pattern_order, scale_of
 from skmmd.mixture._em import Fit, run
 from skmmd.mixture._model import (
     build_model,
@@ -38,7 +40,7 @@ from skmmd.mixture._model import (
     check_weights,
     degenerate_components,
 )
-from skmmd.mixture._online import State, blend, implied_state
+from skmmd.mixture._online import Stream, blend, implied_state
 from skmmd.mixture._parameters import (
     SHAPES,
     FloatArray,
@@ -52,9 +54,10 @@ from skmmd.mixture._parameters import (
     from_rows,
     n_free_parameters,
     products,
+    public_shape,
     to_rows,
 )
-from skmmd.mixture._start import METHODS, Sample, from_responsibilities
+from skmmd.mixture._start import METHODS, Sample, from_responsibilities, match
 from skmmd.mixture._sweep import sweep_patterns, transform
 
 __all__ = ["GaussianMixture"]
@@ -121,13 +124,14 @@ class GaussianMixture(DensityMixin, Estimator):
         With 'em', NaN are values to be averaged over, in `fit` and in all that takes rows. They
         must be missing at random: what is missing may depend on what is seen, not on itself.
     accelerate : {'squarem', 'anderson'} or None, default=None
-        Extrapolate the steps. Same fixed points, often ten times fewer passes at a tight `tol`.
+        Extrapolate the steps, as long as the lower bound rises. Same fixed points, often ten times
+        fewer passes at a tight `tol`. Not with `stopping="aitken"`.
     stopping : {'change', 'aitken'}, default='change'
         Compare `tol` with the last change of the lower bound, or with what Aitken's
         extrapolation says is still to be gained.
     noise : {'uniform'} or None, default=None
-        Add a component of constant density over the box around the data, for background and
-        outliers.
+        Add a component of constant density, for background and outliers: one over the volume of
+        the box around the data, inside and outside of it.
     covariance_prior : {'auto'}, float, array-like of shape (n_features, n_features) or None, \
             default=None
         Scale matrix of an inverse-Wishart prior on the covariances, a float times the identity,
@@ -165,19 +169,19 @@ class GaussianMixture(DensityMixin, Estimator):
     precisions_cholesky_ : ndarray
         Upper triangular factors U of the precisions U U', or their square roots.
     converged_ : bool
-        Whether the best start converged.
+        Whether the best start converged; `partial_fit` leaves it as it was after the first batch.
     n_iter_ : int
-        Passes over the data of the best start.
+        Passes over the data of the best start; after `partial_fit`, batches after the first.
     lower_bound_ : float
         Mean log-likelihood of the rows, with the prior, before the last step.
     lower_bounds_ : list of float
-        The same for all steps that were accepted.
+        The same for all steps that were accepted; of the last batch after `partial_fit`.
     noise_weight_ : float
         Weight of the noise, with `noise="uniform"`.
     noise_bounds_ : ndarray of shape (2, n_features)
         Corners of the noise's box, with `noise="uniform"`.
     n_samples_seen_ : float
-        Weight of the rows that `partial_fit` has seen.
+        Weight of the rows seen, by `fit` and the calls of `partial_fit` after it.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -320,7 +324,7 @@ class GaussianMixture(DensityMixin, Estimator):
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, ones if None: weight 2 is the same as the row twice. A common
-            factor changes nothing.
+            factor changes nothing, unless there is a prior, which counts rows.
 
         Returns
         -------
@@ -340,7 +344,7 @@ class GaussianMixture(DensityMixin, Estimator):
         """
         data, dtype = self._check_data(X, sample_weight)
         for complaint in self._fit_data(data, dtype).complaints:
-            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=stack_level())
         return self
 
     def _fit_quietly(self, X: Any, sample_weight: FloatArray | None) -> "Outcome":
@@ -373,7 +377,8 @@ class GaussianMixture(DensityMixin, Estimator):
     def fit_chunks(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> "GaussianMixture":
         """Estimate the mixture from rows that come in chunks, by the same EM as `fit`.
 
-        The chunks are read once for each step, and three times before the first.
+        The chunks are read once for each step, and a few times before the first; always in one
+        thread.
 
         Parameters
         ----------
@@ -404,21 +409,32 @@ class GaussianMixture(DensityMixin, Estimator):
         >>> np.allclose(whole.means_, pieces.means_)
         True
         """
+        if isinstance(chunks, np.ndarray) or not (callable(chunks) or isinstance(chunks, Iterable)):
+            raise TypeError(
+                "chunks must be a list of arrays, or a function that returns an iterator over "
+                f"them; got {type(chunks).__name__}."
+            )
         if isinstance(chunks, Iterator):
             raise TypeError(
                 "chunks is an iterator, which can be read only once, but EM reads the data many "
                 "times. Pass a list, or a function that returns a fresh iterator."
             )
         opened = chunks if callable(chunks) else lambda: chunks
-        n_rows, n_features, dtype = self._check_chunks(opened)
+        n_rows, n_features, dtype, largest_weight = self._check_chunks(opened)
         if n_rows < max(2, self.n_components):
             raise ValueError(
                 f"The chunks have {n_rows} rows with positive weight, but at least "
                 f"{max(2, self.n_components)} are needed for n_components={self.n_components}."
             )
-        data = ChunkedData(lambda: self._read_chunks(opened, n_features), n_features, self.n_jobs)
+        data = ChunkedData(
+            lambda: self._read_chunks(opened, n_features),
+            n_rows,
+            n_features,
+            self.n_jobs,
+            scale_of(largest_weight),
+        )
         for complaint in self._fit_data(data, dtype).complaints:
-            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=stack_level())
         return self
 
     @fit_method
@@ -448,30 +464,40 @@ class GaussianMixture(DensityMixin, Estimator):
         """
         if not hasattr(self, "weights_"):
             data, dtype = self._check_data(X, sample_weight)
+            outcome = self._fit_data(data, dtype)
             # The stream goes on: nothing has to converge on the first batch.
-            self._fit_data(data, dtype)
-            self.n_samples_seen_ = data.total_weight
-            return self
-        data, dtype = self._check_data(X, sample_weight, reset=False)
-        model = self._model_of(data)
-        state = self._online_state(model)
-        n_batches = state.n_batches + 1
-        rate = (self.learning_offset + n_batches) ** -self.learning_decay
-        seen = getattr(self, "n_samples_seen_", 0.0) + data.total_weight
-        with single_threaded_blas():
-            state, parameters, objective = blend(
-                data, model, state, self._parameters(), rate, seen, n_batches
-            )
-        self._store(parameters, dtype)
-        self._state, self.n_samples_seen_ = state, seen
-        self.n_iter_ = n_batches
-        self.lower_bound_ = objective
-        self.lower_bounds_: list[float] = [*self.lower_bounds_, objective]
+            complaints = outcome.complaints[0 if self.converged_ else 1 :]
+        else:
+            complaints = self._learn_batch(X, sample_weight)
+        for complaint in complaints:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=stack_level())
         return self
 
-    def _online_state(self, model: Model) -> State:
-        state: State | None = getattr(self, "_state", None)
-        return implied_state(model, self._parameters()) if state is None else state
+    def _learn_batch(self, X: ArrayLike, sample_weight: ArrayLike | None) -> list[str]:
+        """Take a step of online EM; return what is wrong."""
+        data, _ = self._check_data(X, sample_weight, reset=False)
+        parameters = self._last_parameters(data.n_features, "partial_fit")
+        data.check_distance(parameters.means.mean(axis=0))
+        stream: Stream | None = getattr(self, "_stream", None)
+        if stream is None:
+            data.check()
+            stream = Stream(self._model_of(data), None)
+        seen = getattr(self, "n_samples_seen_", 0.0)
+        state = stream.state or implied_state(stream.model, parameters, max(seen, 1.0))
+        n_batches = state.n_batches + 1
+        rate = (self.learning_offset + n_batches) ** -self.learning_decay
+        with single_threaded_blas():
+            state, parameters, objective, n_dead = blend(
+                data, stream.model, state, parameters, rate, seen + data.n_effective, n_batches
+            )
+        n_dead_before = int(np.sum(np.asarray(self.weights_) == 0.0))
+        self._store(parameters, self.means_.dtype)
+        self._stream = Stream(stream.model, state)
+        self.n_samples_seen_ = seen + data.n_effective
+        self.n_iter_ = n_batches
+        self.lower_bound_ = objective
+        self.lower_bounds_ = [objective]
+        return [] if n_dead <= n_dead_before else [self._complaint_of_dead(n_dead)]
 
     def _check_data(
         self, X: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool = True
@@ -497,29 +523,40 @@ class GaussianMixture(DensityMixin, Estimator):
             )
         return Data(rows, weight, self.n_jobs, may_miss=self.missing == "em"), rows.dtype
 
-    def _check_chunks(self, opened: Callable[[], Iterable[Any]]) -> tuple[int, int, Any]:
-        """Read all chunks once; return the rows with weight, the features, and the dtype."""
-        n_rows, first, dtype = 0, None, np.dtype(np.float32)
-        for X, _ in self._read_chunks(opened, None):
+    def _check_chunks(self, opened: Callable[[], Iterable[Any]]) -> tuple[int, int, Any, float]:
+        """Read all chunks once; return rows with weight, features, dtype and largest weight."""
+        n_rows, first, dtype, largest = 0, None, np.dtype(np.float32), 0.0
+        self._forget("feature_names_in_")
+        for X, weight in self._read_chunks(opened, None):
             if first is None:
                 first = X.shape[1]
                 self.n_features_in_ = first
-                self._forget("feature_names_in_")
             elif X.shape[1] != first:
                 raise ValueError(
                     f"A chunk has {X.shape[1]} features, but the first one has {first}."
                 )
             n_rows += len(X)
             dtype = np.promote_types(dtype, X.dtype)
+            largest = max(largest, 1.0 if weight is None else float(weight.max()))
         if first is None:
             raise ValueError("chunks has no rows with positive weight: there is nothing to fit.")
-        return n_rows, first, dtype
+        return n_rows, first, dtype, largest
 
     def _read_chunks(
         self, opened: Callable[[], Iterable[Any]], n_features: int | None
     ) -> Iterator[tuple[NDArray[np.floating], FloatArray | None]]:
         for chunk in opened():
+            if isinstance(chunk, tuple) and len(chunk) != 2:
+                raise ValueError(
+                    f"A chunk is a tuple of {len(chunk)}; it must be rows, or a tuple of rows and "
+                    "their weights."
+                )
             X, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
+            names = column_names(X)
+            if n_features is not None:
+                self._check_names(names)
+            elif names is not None and not hasattr(self, "feature_names_in_"):
+                self.feature_names_in_ = names
             X = check_array(X, dtype=_DTYPES, ensure_min_samples=0, input_name="chunk")
             if n_features is not None and X.shape[1] != n_features:
                 raise ValueError(
@@ -536,6 +573,15 @@ class GaussianMixture(DensityMixin, Estimator):
             if len(X):
                 yield X, weight
 
+    def _check_names(self, names: NDArray[Any] | None) -> None:
+        """Raise if the columns of a chunk have other names than those of the first."""
+        first = getattr(self, "feature_names_in_", None)
+        if names is not None and first is not None and list(names) != list(first):
+            raise ValueError(
+                f"The feature names of a chunk are {list(names)[:5]}, those of the first "
+                f"{list(first)[:5]}. All chunks need the same columns in the same order."
+            )
+
     def _model_of(self, data: Data) -> Model:
         return build_model(
             data,
@@ -550,13 +596,20 @@ class GaussianMixture(DensityMixin, Estimator):
 
     def _fit_data(self, data: Data, dtype: Any) -> "Outcome":
         """Fit, and return what is wrong with the result."""
+        if self.accelerate is not None and self.stopping == "aitken":
+            raise ValueError(
+                f"stopping='aitken' extrapolates plain steps, but accelerate={self.accelerate!r}. "
+                "Pass stopping='change' or accelerate=None."
+            )
         with single_threaded_blas():
+            data.check()
             model = self._model_of(data)
             goes_on = self.warm_start and hasattr(self, "converged_")
             initial = self._check_initial(data.n_features)
             rng = generator(self.random_state)
             if goes_on:
-                fits = [self._run(data, model, self._last_parameters(data, model), 0)]
+                start = self._last_parameters(data.n_features, "warm_start")
+                fits = [self._run(data, model, start, 0, self.lower_bound_)]
             else:
                 fits = self._run_starts(data, model, initial, rng)
         # The likelihood of a collapsing fit has no bound: any other is better.
@@ -568,7 +621,8 @@ class GaussianMixture(DensityMixin, Estimator):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
-        self._forget("_state", "n_samples_seen_")
+        self._stream = Stream(model, None)
+        self.n_samples_seen_ = data.n_effective
         return Outcome(best.collapsed, list(self._complaints(data, model, best)))
 
     def _complaints(self, data: Data, model: Model, fit: Fit) -> Iterator[str]:
@@ -585,10 +639,7 @@ class GaussianMixture(DensityMixin, Estimator):
                 "or increase max_iter, tol, or check for degenerate data."
             )
         if fit.n_dead:
-            yield (
-                f"{fit.n_dead} of {self.n_components} components have lost all their weight. "
-                "Decrease n_components, or try other init_params."
-            )
+            yield self._complaint_of_dead(fit.n_dead)
         spurious = degenerate_components(data, model, fit.parameters)
         if len(spurious):
             yield (
@@ -598,15 +649,24 @@ class GaussianMixture(DensityMixin, Estimator):
                 "or covariance_prior."
             )
 
-    def _last_parameters(self, data: Data, model: Model) -> Parameters:
+    def _complaint_of_dead(self, n_dead: int) -> str:
+        return (
+            f"{n_dead} of {self.n_components} components have lost all their weight. "
+            "Decrease n_components, or try other init_params."
+        )
+
+    def _last_parameters(self, n_features: int, what: str) -> Parameters:
+        """Return the parameters that a fit goes on from, if they fit."""
         parameters = self._parameters()
-        if parameters.means.shape != (self.n_components, data.n_features) or (
-            model.noise is None
-        ) != (len(parameters.weights) == self.n_components):
+        has_noise = len(parameters.weights) > len(parameters.means)
+        if parameters.means.shape != (self.n_components, n_features) or has_noise != (
+            self.noise is not None
+        ):
             raise ValueError(
-                f"warm_start goes on from {parameters.means.shape[0]} components and "
-                f"{parameters.means.shape[1]} features, but n_components={self.n_components}, X "
-                f"has {data.n_features} features and noise={self.noise!r}. Pass warm_start=False."
+                f"{what} goes on from {parameters.means.shape[0]} components, "
+                f"{parameters.means.shape[1]} features and noise={'uniform' if has_noise else None}"
+                f", but n_components={self.n_components}, X has {n_features} features and "
+                f"noise={self.noise!r}. Fit anew, without warm_start."
             )
         return parameters
 
@@ -621,7 +681,11 @@ class GaussianMixture(DensityMixin, Estimator):
             start = self._overwrite(found, initial, model)
             return self._run(data, model, start, number)
 
-        n_jobs = 1 if data.is_threaded else min(joblib.effective_n_jobs(self.n_jobs), self.n_init)
+        n_jobs = (
+            1
+            if data.is_threaded or data.is_serial
+            else min(joblib.effective_n_jobs(self.n_jobs), self.n_init)
+        )
         if n_jobs == 1:
             return [fit_one(number) for number in range(self.n_init)]
         return list(
@@ -647,6 +711,8 @@ class GaussianMixture(DensityMixin, Estimator):
         self, start: Parameters | None, initial: dict[str, FloatArray], model: Model
     ) -> Parameters:
         """Return `start` with initial parameters that were given."""
+        if start is not None and "means" not in initial:
+            start = match(start, initial.get("weights"), initial.get("precisions"), model)
         parts = {} if start is None else start._asdict()
         if "weights" in initial:
             weights = initial["weights"]
@@ -664,7 +730,14 @@ class GaussianMixture(DensityMixin, Estimator):
             parts["covariances"] = to_rows(covariances, model.shape, model.shared, d)
         return Parameters(**parts).copy()
 
-    def _run(self, data: Data, model: Model, start: Parameters, number: int) -> Fit:
+    def _run(
+        self,
+        data: Data,
+        model: Model,
+        start: Parameters,
+        number: int,
+        previous: float = -np.inf,
+    ) -> Fit:
         began = time.perf_counter()
         if self.verbose > 0:
             print(f"Initialization {number}")
@@ -675,7 +748,6 @@ class GaussianMixture(DensityMixin, Estimator):
                 detail = f": {time.perf_counter() - began:.3f} s, lower bound changed {change:.6f}"
             print(f"  Iteration {step}{detail}")
 
-        goes_on = self.warm_start and hasattr(self, "converged_")
         found = run(
             data,
             model,
@@ -684,7 +756,7 @@ class GaussianMixture(DensityMixin, Estimator):
             tol=self.tol,
             stopping=self.stopping,
             accelerate=self.accelerate,
-            previous=self.lower_bound_ if goes_on else -np.inf,
+            previous=previous,
             report=report if self.verbose > 0 else None,
             report_interval=self.verbose_interval,
         )
@@ -710,8 +782,15 @@ class GaussianMixture(DensityMixin, Estimator):
             from_rows(parameters.covariances, shape, shared, d),
             factors,
         )
-        self._set_parameters([array.astype(dtype, copy=False) for array in arrays])
-        self.precisions_ = products(factors, shape).astype(dtype, copy=False)
+        with np.errstate(over="ignore"):
+            rounded = [array.astype(dtype, copy=False) for array in arrays]
+            precisions = products(factors, shape).astype(dtype, copy=False)
+        if not all(np.isfinite(array).all() for array in [*rounded, precisions]):
+            raise ValueError(
+                f"Parameters overflow {np.dtype(dtype).name}. Pass X as float64, or scale it."
+            )
+        self._set_parameters(rounded)
+        self.precisions_ = precisions
         if len(parameters.weights) > k:
             self.noise_weight_ = float(parameters.weights[-1])
         else:
@@ -750,12 +829,27 @@ class GaussianMixture(DensityMixin, Estimator):
         )
 
     def _parameters(self) -> Parameters:
-        """Return the fitted parameters as rows."""
+        """Return the fitted parameters as rows.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together: attributes or `covariance_type` were changed.
+        """
         shape, shared = SHAPES[self.covariance_type]
-        d = self.means_.shape[1]
+        k, d = np.shape(self.means_)
+        wanted = public_shape(shape, shared, k, d)
         factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        covariances = getattr(self, "covariances_", None)
-        if covariances is None:
+        if factors.shape != wanted or np.shape(self.weights_) != (k,):
+            raise ValueError(
+                f"With covariance_type={self.covariance_type!r} and means_ of shape {(k, d)}, "
+                f"precisions_cholesky_ must have the shape {wanted} and weights_ {(k,)}; they "
+                f"have {factors.shape} and {np.shape(self.weights_)}. Was a parameter or an "
+                "attribute changed after the fit? Fit anew."
+            )
+        covariances: Any = getattr(self, "covariances_", None)
+        if np.shape(covariances) != wanted or np.asarray(covariances).dtype != np.float64:
+            # Of single precision, only the factors are sure to be of full rank.
             covariances = covariances_of_factors(factors, shape)
         weights = np.array(self.weights_, dtype=np.float64)
         if hasattr(self, "noise_weight_"):
@@ -763,7 +857,7 @@ class GaussianMixture(DensityMixin, Estimator):
         return Parameters(
             weights,
             np.array(self.means_, dtype=np.float64, order="C"),
-            to_rows(covariances, shape, shared, d),
+            to_rows(np.asarray(covariances), shape, shared, d),
             to_rows(factors, shape, shared, d),
         )
 
@@ -782,6 +876,10 @@ class GaussianMixture(DensityMixin, Estimator):
             dense(covariances, shape, means.shape[1]), (len(means), *(means.shape[1],) * 2)
         )
         gaussian = weights[: len(means)]
+        if not gaussian.sum() > 0.0:
+            raise ValueError(
+                "All weight of the mixture is in its noise: there is nothing to condition on."
+            )
         return gaussian / gaussian.sum(), means, matrices
 
     # ----------------------------------------------------------------------------------
@@ -857,6 +955,7 @@ class GaussianMixture(DensityMixin, Estimator):
             return float(density.mean())
         weight = check_weight(sample_weight, density[:, None], name="sample_weight")
         counts = weight > 0.0
+        weight /= weight.max()
         return float(np.average(density[counts], weights=weight[counts]))
 
     def _check_rows(self, X: ArrayLike) -> NDArray[np.floating]:
@@ -865,6 +964,10 @@ class GaussianMixture(DensityMixin, Estimator):
         rows: NDArray[np.floating] = validate_data(
             self, X, dtype=_DTYPES, ensure_all_finite=finite, reset=False
         )
+        if rows.shape[1] != np.shape(self.means_)[1]:
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but means_ has {np.shape(self.means_)[1]}."
+            )
         return rows
 
     def _map_rows(
@@ -899,7 +1002,11 @@ class GaussianMixture(DensityMixin, Estimator):
             rows[order], NO_WEIGHT, starts, observed, model, parameters, *room
         )
         back = np.argsort(order)
-        return shares[back], density[back]
+        shares, density = shares[back], density[back]
+        for row in np.flatnonzero(~np.isfinite(shares).all(axis=1)):
+            known = np.flatnonzero(~missing[row])
+            shares[row], density[row] = far_row(rows[row], known, model, parameters)
+        return shares, density
 
     # ----------------------------------------------------------------------------------
     # criteria
@@ -1056,34 +1163,37 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"{np.shape(x)}."
             )
         weights, means, matrices = self._matrices()
-        joint = log_joint(value, weights, means[:, known], matrices[:, known[:, None], known])
+        shares = shares_of(value, weights, means[:, known], matrices[:, known[:, None], known])
         shape, shared = SHAPES[self.covariance_type]
         conditioned = [
             given(value, known, hidden, (np.ones(1), means[[k]], matrices[[k]]), want_cov=True)
             for k in range(len(means))
         ]
-        other = GaussianMixture(**{**self.get_params(), **self._one_start()})
         covariances = np.stack([cov[0] for _, cov in conditioned if cov is not None])
         rows = condense(covariances[:1] if shared else covariances, shape)
         parameters = Parameters(
-            responsibilities(joint)[0],
+            shares[0],
             np.concatenate([mean for mean, _ in conditioned]),
             rows,
             factorize(rows, len(hidden), shape),
         )
-        other.n_components = len(means)
+        other: GaussianMixture = clone(self).set_params(n_components=len(means), **self._no_start())
         other._store(parameters, np.float64)
         other.n_features_in_ = len(hidden)
         if hasattr(self, "feature_names_in_"):
             other.feature_names_in_ = self.feature_names_in_[hidden]
         for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_"):
-            setattr(other, name, getattr(self, name))
+            if hasattr(self, name):
+                setattr(other, name, getattr(self, name))
         return other
 
-    @staticmethod
-    def _one_start() -> dict[str, Any]:
+    def _no_start(self) -> dict[str, Any]:
         """Return what a mixture of fewer features cannot take over."""
-        return {"weights_init": None, "means_init": None, "precisions_init": None, "noise": None}
+        left = dict.fromkeys(("weights_init", "means_init", "precisions_init", "noise"))
+        prior: Any = self.covariance_prior
+        if np.ndim(prior) > 0:
+            left["covariance_prior"] = None
+        return left
 
     def _split(self, indices: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the given features and the others."""
@@ -1184,18 +1294,24 @@ class GaussianMixture(DensityMixin, Estimator):
         cov = np.zeros((*filled.shape, filled.shape[1])) if return_cov else None
         parameters = self._matrices()
         order, starts = pattern_order(missing)
-        for first, last in itertools.pairwise(starts):
-            rows = order[first:last]
-            hidden = np.flatnonzero(missing[rows[0]])
-            known = np.flatnonzero(~missing[rows[0]])
-            if not len(hidden):
-                continue
+        pieces = [
+            order[first:last][block]
+            for first, last in itertools.pairwise(starts)
+            for block in row_blocks(last - first, 1024)
+            if missing[order[first]].any()
+        ]
+
+        def fill(rows: NDArray[np.intp]) -> None:
+            hidden, known = np.flatnonzero(missing[rows[0]]), np.flatnonzero(~missing[rows[0]])
             means, around = given(
                 filled[np.ix_(rows, known)], known, hidden, parameters, want_cov=return_cov
             )
             filled[np.ix_(rows, hidden)] = means
             if cov is not None and around is not None:
                 cov[np.ix_(rows, hidden, hidden)] = around
+
+        if pieces:
+            gather_blocks(fill, pieces, n_jobs=self.n_jobs)
         return filled if cov is None else (filled, cov)
 
     def plot(self, X: ArrayLike | None = None, *, ax: Any = None, **kwargs: Any) -> Any:

@@ -1547,6 +1547,7 @@ def hash_rows(X, seed, hashes):
                 bits = np.uint64(0)  # 0.0 and -0.0 are the same
             value = (value ^ bits) * factor
             value = (value ^ (value >> half)) * factor
+        value = (value ^ (value >> half)) * factor
         hashes[row] = value ^ (value >> half)
 
 

@@ -16,6 +16,7 @@ from skmmd.mixture._parameters import (
     Parameters,
     condense,
     dense,
+    public_shape,
 )
 
 
@@ -170,8 +171,7 @@ def check_precisions(
     """Return initial precisions in their public layout: positive definite."""
     shape, shared = SHAPES[covariance_type]
     checked = _numbers(precisions, "precisions_init")
-    each = ((n_features, n_features), (n_features,), ())[shape]
-    wanted = each if shared else (n_components, *each)
+    wanted = public_shape(shape, shared, n_components, n_features)
     name = f"{covariance_type} precision"
     _check_shape(checked, wanted, name)
     if shape == FULL:

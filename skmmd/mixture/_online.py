@@ -9,6 +9,7 @@ from skmmd.mixture._parameters import (
     DIAGONAL,
     FULL,
     ILL_DEFINED,
+    SPHERICAL,
     FloatArray,
     Model,
     Parameters,
@@ -35,6 +36,13 @@ class State(NamedTuple):
     n_batches: int
 
 
+class Stream(NamedTuple):
+    """What a stream of batches goes on with: the first fit's model, and its averages if any."""
+
+    model: Model
+    state: State | None
+
+
 def pack(matrices: FloatArray, shape: int) -> FloatArray:
     """Return matrices as the second moments of :mod:`skmmd.mixture._loops`."""
     d = matrices.shape[1]
@@ -45,15 +53,19 @@ def pack(matrices: FloatArray, shape: int) -> FloatArray:
     return diagonals if shape == DIAGONAL else diagonals.sum(axis=1, keepdims=True)
 
 
-def implied_state(model: Model, parameters: Parameters) -> State:
-    """Return the statistics that fitted parameters stand for."""
+def implied_state(model: Model, parameters: Parameters, total_weight: float) -> State:
+    """Return the statistics that fitted parameters stand for: without ridge and prior."""
     k, d = parameters.means.shape
-    covariances = dense(parameters.covariances, model.shape, d) - np.diag(model.ridge)
-    share = parameters.weights[:k]
-    counts = np.array([share.sum()]) if model.shared else share
-    return State(
-        parameters.weights.copy(), pack(covariances * counts[:, None, None], model.shape), 0
-    )
+    shares = parameters.weights[:k]
+    counts = np.array([shares.sum()]) if model.shared else shares
+    rows = parameters.covariances
+    if model.strength > 0.0:
+        n = np.maximum(counts * total_weight, 1e-300)[:, None]
+        n = n * d if model.shape == SPHERICAL else n
+        rows = (rows * (n + model.strength) - model.prior) / n
+    matrices = dense(rows, model.shape, d) - np.diag(model.ridge)
+    moments = pack(matrices * counts[:, None, None], model.shape)
+    return State(parameters.weights.copy(), moments, 0)
 
 
 def blend(
@@ -64,7 +76,7 @@ def blend(
     rate: float,
     total_weight: float,
     n_batches: int,
-) -> tuple[State, Parameters, float]:
+) -> tuple[State, Parameters, float, int]:
     """Move the averages towards a batch and maximise.
 
     Parameters
@@ -92,6 +104,8 @@ def blend(
         New parameters.
     objective : float
         Objective of the batch before.
+    n_dead : int
+        Components without weight.
     """
     k, d = parameters.means.shape
     batch = expectation(data, model, parameters)
@@ -103,7 +117,9 @@ def blend(
         moments += (1.0 - rate) * state.moments[0]
     else:
         sums[:k, 1 + d :] += (1.0 - rate) * state.moments
-    averages = Statistics(0.0, sums * total_weight, moments * total_weight)
+    # Without a prior the factor does not matter, and with one neither, out of these bounds.
+    factor = min(max(total_weight, 1e-100), 1e100)
+    averages = Statistics(0.0, sums * factor, moments * factor)
     new, n_dead = maximization(model, averages, parameters)
     if n_dead < 0:
         raise ValueError(ILL_DEFINED)
@@ -112,4 +128,4 @@ def blend(
     lost = pack(shift[:, :, None] * shift[:, None, :] * weights[:k, None, None], model.shape)
     seconds = moments - lost.sum(axis=0) if model.shared else sums[:k, 1 + d :] - lost
     moved = State(weights / weights.sum(), np.atleast_2d(seconds), n_batches)
-    return moved, new, objective(data, model, batch, parameters)
+    return moved, new, objective(data, model, batch, parameters), n_dead

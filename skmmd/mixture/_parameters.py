@@ -1,6 +1,5 @@
 """Parameters of a mixture as rows of numbers, and what covariance types mean for them."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +42,7 @@ class Parameters(NamedTuple):
         return Parameters(*(array.copy() for array in self))
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """What is estimated, and how it is held away from the edge.
 
     Attributes
@@ -106,6 +104,12 @@ def factorize(covariances: FloatArray, n_features: int, shape: int) -> FloatArra
     if not _loops.factorize(covariances, n_features, shape, factors):
         raise ValueError(ILL_DEFINED)
     return factors
+
+
+def public_shape(shape: int, shared: bool, n_components: int, n_features: int) -> tuple[int, ...]:
+    """Return the shape of covariances in their public layout."""
+    each = ((n_features, n_features), (n_features,), ())[shape]
+    return each if shared else (n_components, *each)
 
 
 def to_rows(array: NDArray[np.floating], shape: int, shared: bool, n_features: int) -> FloatArray:

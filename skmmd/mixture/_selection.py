@@ -20,6 +20,7 @@ from skmmd._validation import (
     check_is_fitted,
     check_weight,
     fit_method,
+    stack_level,
     validate_data,
 )
 from skmmd.mixture._gaussian_mixture import GaussianMixture
@@ -517,6 +518,8 @@ def several(name: str, given: Any, types: tuple[Any, ...]) -> list[Any]:
     ValueError
         If there is none, one comes twice, or one has another type.
     """
+    if isinstance(given, bool | set | frozenset):
+        raise ValueError(f"{name} must be one value or a sequence of some in order, got {given!r}.")
     values = [given] if isinstance(given, types) else list(given)
     if not values or not all(isinstance(value, types) for value in values):
         kind = "whole number" if Integral in types else "name"
@@ -592,11 +595,11 @@ def report_trouble(
             f"{len(failed)} of {len(described)} fits of {owner} failed and were left out, see "
             f"results_['error']; {reason}",
             FitFailedWarning,
-            stacklevel=5,
+            stacklevel=stack_level(),
         )
     for complaint in complaints:
         warnings.warn(
             f"The best mixture, with {described[best]}: {complaint}",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=stack_level(),
         )

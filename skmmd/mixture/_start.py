@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from skmmd.mixture import _loops
 from skmmd.mixture._data import Data
 from skmmd.mixture._em import Fit, run
 from skmmd.mixture._parameters import (
+    FULL,
     ILL_DEFINED,
+    SPHERICAL,
     FloatArray,
     Model,
     Parameters,
@@ -96,7 +99,6 @@ def from_responsibilities(
         If a covariance is not positive definite.
     """
     n_components, d = responsibilities.shape[1], rows.shape[1]
-    shared = np.zeros((d, d))
     sums = np.zeros(n_components)
     center = weight @ rows / weight.sum()
     means = np.tile(center, (n_components, 1))
@@ -144,6 +146,49 @@ def _regularised(
     return Parameters(weights, np.ascontiguousarray(means), covariances, factors)
 
 
+def _in_order(start: Parameters, model: Model) -> Parameters:
+    """Order clusters by their means, so that their numbers depend little on the seed."""
+    return _permuted(start, np.lexsort(start.means.T[::-1]), model)
+
+
+def _permuted(start: Parameters, order: NDArray[np.intp], model: Model) -> Parameters:
+    every = np.append(order, np.arange(len(order), len(start.weights)))
+    spread = np.zeros(1, dtype=np.intp) if model.shared else order
+    return Parameters(
+        start.weights[every], start.means[order], start.covariances[spread], start.factors[spread]
+    )
+
+
+def match(
+    start: Parameters,
+    weights: FloatArray | None,
+    precisions: FloatArray | None,
+    model: Model,
+) -> Parameters:
+    """Order the components of a start so that given weights and precisions suit them best.
+
+    Which of them comes first is chance, but those that are given have an order. The pairs have the
+    largest expected log-likelihood.
+    """
+    k, d = start.means.shape
+    if model.shared:
+        precisions = None
+    if weights is None and precisions is None:
+        return start
+    cost = np.zeros((k, k))
+    if weights is not None:
+        cost -= 2.0 * np.log(np.maximum(weights, 1e-300))[:, None]
+    if precisions is not None:
+        rows = precisions.reshape(k, -1)
+        factor = d / rows.shape[1] if model.shape == SPHERICAL else 1.0
+        cost += factor * rows @ start.covariances.T
+        if model.shape == FULL:
+            cost -= np.linalg.slogdet(precisions)[1][:, None]
+        else:
+            cost -= factor * np.log(rows).sum(axis=1)[:, None]
+    return _permuted(start, linear_sum_assignment(cost * start.weights[:k])[1], model)
+
+
 # --------------------------------------------------------------------------------------
 # the methods
 
@@ -171,7 +216,7 @@ def _spread_out(
 def kmeans(sample: Sample, model: Model, rng: Generator) -> Parameters:
     """Start from the clusters of k-means."""
     labels = _cluster(sample.rows - sample.center, sample, rng)
-    return from_responsibilities(sample.rows, sample.weight, labels, model)
+    return _in_order(from_responsibilities(sample.rows, sample.weight, labels, model), model)
 
 
 def whitened(sample: Sample, model: Model, rng: Generator) -> Parameters:
@@ -182,7 +227,7 @@ def whitened(sample: Sample, model: Model, rng: Generator) -> Parameters:
         return kmeans(sample, model, rng)
     rotation = vectors[:, kept] / np.sqrt(values[kept])
     labels = _cluster((sample.rows - sample.center) @ rotation, sample, rng)
-    return from_responsibilities(sample.rows, sample.weight, labels, model)
+    return _in_order(from_responsibilities(sample.rows, sample.weight, labels, model), model)
 
 
 def kmeans_plusplus(sample: Sample, model: Model, rng: Generator) -> Parameters:

@@ -316,15 +316,15 @@ def transform(
     )  # fmt: skip
     lost = ~np.isfinite(responsibilities).all(axis=1)
     if lost.any():
-        responsibilities[lost] = _far_responsibilities(X[lost], model, parameters)
+        responsibilities[lost] = far_responsibilities(X[lost], model, parameters)
         log_density[lost] = -np.inf
         if model.noise is not None and parameters.weights[-1] > 0.0:
             log_density[lost] = math.log(parameters.weights[-1]) + model.log_noise
     return responsibilities, log_density
 
 
-def _far_responsibilities(X: FloatArray, model: Model, parameters: Parameters) -> FloatArray:
-    """Return the responsibilities of rows whose squared distances overflow."""
+def far_responsibilities(X: FloatArray, model: Model, parameters: Parameters) -> FloatArray:
+    """Return the responsibilities of rows whose squared distances overflow; NaN may be missing."""
     n_components, d = parameters.means.shape
     far = np.zeros((len(X), len(parameters.weights)))
     if model.noise is not None and parameters.weights[-1] > 0.0:

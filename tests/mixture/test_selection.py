@@ -249,7 +249,6 @@ def test_the_best_estimator_has_all_parameters():
         "random_state": 4,
         "missing": "em",
         "accelerate": "squarem",
-        "stopping": "aitken",
         "noise": "uniform",
         "covariance_prior": 0.5,
         "degrees_of_freedom_prior": 9.0,
@@ -260,6 +259,9 @@ def test_the_best_estimator_has_all_parameters():
     default = GaussianMixture().get_params()
     assert all(default[name] != value for name, value in options.items())
     assert best == default | options | {"n_components": 2, "covariance_type": "diag"}
+    # Not together with an acceleration.
+    other = GaussianMixtureIC(2, "diag", stopping="aitken").fit(IRIS).best_estimator_
+    assert other.stopping == "aitken"
 
 
 # --------------------------------------------------------------------------------------
