@@ -128,7 +128,7 @@ class GaussianMixtureIC(DensityMixin, Estimator):
         Its covariance type.
     weights_ : ndarray of shape (n_components,)
         Its weights.
-    means_ : ndarray of shape (n_components_, n_features)
+    means_ : ndarray of shape (n_components, n_features)
         Its means.
     covariances_ : ndarray
         Its covariances; the shape depends on ``covariance_type_``.
@@ -143,7 +143,7 @@ class GaussianMixtureIC(DensityMixin, Estimator):
     lower_bound_ : float
         Mean log-likelihood of its best start.
     lower_bounds_ : list of float
-        The same after each of its iterations.
+        The same before each of its steps.
     noise_weight_ : float
         Weight of its noise component, with ``noise="uniform"`` only.
     n_features_in_ : int
