@@ -125,7 +125,9 @@ def column_names(X: Any) -> NDArray[Any] | None:
 
 def stack_level() -> int:
     """Return the `stacklevel` at which a warning points at the line outside of the package."""
-    inside = (os.path.dirname(__file__), os.path.dirname(sklearn.__file__))
+    inside = tuple(
+        os.path.join(os.path.dirname(module), "") for module in (__file__, sklearn.__file__)
+    )
     level, frame = 1, inspect.currentframe()
     frame = frame.f_back if frame is not None else None
     while frame is not None and frame.f_code.co_filename.startswith(inside):

@@ -324,7 +324,8 @@ class GaussianMixture(DensityMixin, Estimator):
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, ones if None: weight 2 is the same as the row twice. A common
-            factor changes nothing, unless there is a prior, which counts rows.
+            factor changes nothing, unless there is a prior, which counts rows. Weights beyond
+            1e100 or below 1e-100 are divided by the largest.
 
         Returns
         -------
@@ -464,9 +465,8 @@ class GaussianMixture(DensityMixin, Estimator):
         """
         if not hasattr(self, "weights_"):
             data, dtype = self._check_data(X, sample_weight)
-            outcome = self._fit_data(data, dtype)
             # The stream goes on: nothing has to converge on the first batch.
-            complaints = outcome.complaints[0 if self.converged_ else 1 :]
+            complaints = self._fit_data(data, dtype, must_converge=False).complaints
         else:
             complaints = self._learn_batch(X, sample_weight)
         for complaint in complaints:
@@ -594,7 +594,7 @@ class GaussianMixture(DensityMixin, Estimator):
             noise=self.noise,
         )
 
-    def _fit_data(self, data: Data, dtype: Any) -> "Outcome":
+    def _fit_data(self, data: Data, dtype: Any, *, must_converge: bool = True) -> "Outcome":
         """Fit, and return what is wrong with the result."""
         if self.accelerate is not None and self.stopping == "aitken":
             raise ValueError(
@@ -623,9 +623,10 @@ class GaussianMixture(DensityMixin, Estimator):
         self.lower_bounds_ = best.lower_bounds
         self._stream = Stream(model, None)
         self.n_samples_seen_ = data.n_effective
-        return Outcome(best.collapsed, list(self._complaints(data, model, best)))
+        must_converge = must_converge and self.max_iter > 0
+        return Outcome(best.collapsed, list(self._complaints(data, model, best, must_converge)))
 
-    def _complaints(self, data: Data, model: Model, fit: Fit) -> Iterator[str]:
+    def _complaints(self, data: Data, model: Model, fit: Fit, must_converge: bool) -> Iterator[str]:
         """Yield what is wrong with a fit."""
         if fit.collapsed:
             yield (
@@ -633,7 +634,7 @@ class GaussianMixture(DensityMixin, Estimator):
                 "too few rows. The parameters are those before. Increase reg_covar, decrease the "
                 "number of components, or try other init_params."
             )
-        elif not fit.converged and self.max_iter > 0:
+        elif must_converge and not fit.converged:
             yield (
                 "Best performing initialization did not converge. Try different init parameters, "
                 "or increase max_iter, tol, or check for degenerate data."
@@ -964,11 +965,15 @@ class GaussianMixture(DensityMixin, Estimator):
         rows: NDArray[np.floating] = validate_data(
             self, X, dtype=_DTYPES, ensure_all_finite=finite, reset=False
         )
+        self._check_width(rows)
+        return rows
+
+    def _check_width(self, rows: NDArray[np.floating]) -> None:
+        """Raise if rows do not fit the means, which may have been set by hand."""
         if rows.shape[1] != np.shape(self.means_)[1]:
             raise ValueError(
                 f"X has {rows.shape[1]} features, but means_ has {np.shape(self.means_)[1]}."
             )
-        return rows
 
     def _map_rows(
         self,
@@ -1290,6 +1295,7 @@ class GaussianMixture(DensityMixin, Estimator):
         filled = np.array(
             validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         )
+        self._check_width(filled)
         missing = np.isnan(filled)
         cov = np.zeros((*filled.shape, filled.shape[1])) if return_cov else None
         parameters = self._matrices()

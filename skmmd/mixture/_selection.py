@@ -518,7 +518,7 @@ def several(name: str, given: Any, types: tuple[Any, ...]) -> list[Any]:
     ValueError
         If there is none, one comes twice, or one has another type.
     """
-    if isinstance(given, bool | set | frozenset):
+    if isinstance(given, bool | set | frozenset | dict):
         raise ValueError(f"{name} must be one value or a sequence of some in order, got {given!r}.")
     values = [given] if isinstance(given, types) else list(given)
     if not values or not all(isinstance(value, types) for value in values):

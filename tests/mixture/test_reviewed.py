@@ -537,3 +537,27 @@ def test_a_mixture_set_by_hand_is_conditioned():
 def test_numbers_of_components_to_compare_are_integers_in_order(n_components):
     with pytest.raises((ValueError, TypeError), match="n_components"):
         GaussianMixtureIC(n_components=n_components).fit(X)
+
+
+def test_rows_to_fill_fit_means_that_were_set_by_hand():
+    ours = GaussianMixture(2)
+    ours.weights_, ours.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [5.0, 5.0]])
+    ours.precisions_cholesky_ = np.stack([np.eye(2)] * 2)
+    for row in ([[np.nan, 1.0, 2.0]], [[np.nan]], [[1.0]]):
+        with pytest.raises(ValueError, match="features"):
+            ours.predict_missing(row)
+
+
+def test_a_first_batch_warns_of_a_collapse():
+    Y = np.vstack([np.random.default_rng(0).normal(size=(50, 2)), [[30.0, 30.0]]])
+    ours = GaussianMixture(
+        2,
+        reg_covar=0.0,
+        tol=0.0,
+        max_iter=500,
+        weights_init=[0.5, 0.5],
+        means_init=[[0, 0], [30, 30]],
+        precisions_init=np.stack([np.eye(2)] * 2),
+    )
+    with pytest.warns(ConvergenceWarning, match="singular"):
+        ours.partial_fit(Y)
