@@ -183,7 +183,7 @@ def _mixture(name, *, traits=None, **parameters):
             "determined": FITTED,
             "grid": {"n_components": [1, 2], "tol": [1e-2, 1e-3]},
             "pin_start": given_start,
-            "several_blocks": 17_000,
+            "several_blocks": 70_000,
             **(traits or {}),
         },
     )

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skmmd._chunked import gather_blocks, reduce_blocks, row_blocks, single_threaded_blas
+from skmmd._chunked import (
+    gather_blocks,
+    kept_threads,
+    reduce_blocks,
+    row_blocks,
+    single_threaded_blas,
+)
 
 N_JOBS = (None, 1, 2, 3, -1)
 
@@ -239,3 +245,15 @@ def test_concurrent_reductions_agree(rng):
 def test_gathered_results_keep_the_order_of_the_blocks(n_jobs):
     found = gather_blocks(lambda block: [block, -block], list(range(40)), n_jobs=n_jobs)
     assert found == [[block, -block] for block in range(40)]
+
+
+def test_kept_threads_are_shared_and_end_with_the_context():
+    seen = []
+    for _ in range(2):
+        with kept_threads():
+            for _ in range(3):
+                names = gather_blocks(lambda _: threading.current_thread().name, range(8), n_jobs=2)
+                seen.append(set(names))
+    assert len(set().union(*seen[:3])) <= 2
+    assert not set().union(*seen[:3]) & set().union(*seen[3:])
+    assert not any(t.name in set().union(*seen) for t in threading.enumerate())

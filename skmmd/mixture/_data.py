@@ -16,13 +16,21 @@ from skmmd.mixture._parameters import FloatArray, n_moments
 Stats = TypeVar("Stats")
 BlockStats = Callable[[FloatArray, FloatArray, int], Stats]
 
-# Rows of a block: their statistics are summed up before they are added to those of other blocks.
+# Rows of a block that is looked at row by row.
 BLOCK_SIZE = 16_384
 # Up to this many numbers, an array that loops cannot read as it is gets converted in one piece.
 SMALL = 1 << 20
 # Squares of larger numbers may overflow in sums.
 LARGEST = 1e150
 NO_WEIGHT = np.empty(0)
+
+
+def sum_size(n_features: int) -> int:
+    """Return the rows of a block whose statistics are summed up before they are added to others'.
+
+    Large enough for threads to be worth while, 4 MiB at most beyond some features.
+    """
+    return min(max((1 << 19) // n_features, 4096), 65_536)
 
 
 def pattern_order(missing: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -118,14 +126,14 @@ class Data:
         """Return the merged statistics of all blocks."""
         return reduce_blocks(
             lambda block: block_stats(*self._load(block)),
-            row_blocks(self.n_rows, BLOCK_SIZE),
+            row_blocks(self.n_rows, sum_size(self.n_features)),
             merge,
             n_jobs=self.n_jobs,
         )
 
     @property
     def is_threaded(self) -> bool:
-        return self.n_rows > BLOCK_SIZE and joblib.effective_n_jobs(self.n_jobs) > 1
+        return self.n_rows > sum_size(self.n_features) and joblib.effective_n_jobs(self.n_jobs) > 1
 
     def patterns_of(self, start: int, n_rows: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
         """Return where the patterns of missing values start in a block, and what they are."""

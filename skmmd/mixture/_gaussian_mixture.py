@@ -14,7 +14,7 @@ from sklearn.base import DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
+from skmmd._chunked import gather_blocks, kept_threads, row_blocks, single_threaded_blas
 from skmmd._validation import (
     Estimator,
     Integral,
@@ -601,7 +601,7 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"stopping='aitken' extrapolates plain steps, but accelerate={self.accelerate!r}. "
                 "Pass stopping='change' or accelerate=None."
             )
-        with single_threaded_blas():
+        with single_threaded_blas(), kept_threads():
             data.check()
             model = self._model_of(data)
             goes_on = self.warm_start and hasattr(self, "converged_")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmmd.mixture import _loops
-from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, Data
+from skmmd.mixture._data import NO_WEIGHT, Data, sum_size
 from skmmd.mixture._parameters import (
     FULL,
     ILL_DEFINED,
@@ -135,8 +135,8 @@ def run_loop(
     found: tuple[int, int, int] = _loops.iterate(
         X, first, last, weight, data.total_weight, data.center,
         data.moments(model.shape) if model.shared else NO_WEIGHT, model.ridge, model.prior,
-        model.strength, model.log_noise, model.shape, model.shared, *parameters, BLOCK_SIZE,
-        CONDITION_LIMIT, tol, aitken, part, panels, sums,
+        model.strength, model.log_noise, model.shape, model.shared, *parameters,
+        sum_size(data.n_features), CONDITION_LIMIT, tol, aitken, part, panels, sums,
         history, buffers,
     )  # fmt: skip
     return found

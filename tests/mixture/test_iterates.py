@@ -77,7 +77,7 @@ def test_parameters_after_iterations(covariance_type, shape, n_iter):
 
 
 @pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
-@pytest.mark.parametrize("shape", [(50_001, 1, 2), (40_000, 8, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(150_001, 1, 2), (140_000, 8, 5)], ids=str)
 def test_parameters_of_many_rows(covariance_type, shape):
     n, d, k = shape
     X = rows(n, d, k, seed=3)
