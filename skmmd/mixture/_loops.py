@@ -335,7 +335,7 @@ def invert_cholesky(covariance, n_features, lower, inverse):
     Parameters
     ----------
     covariance : array
-        d*d numbers.
+        Row of d*d numbers.
     n_features : int
         Number of features d.
     lower, inverse : array
@@ -1314,7 +1314,7 @@ def condition_covariance(
     Parameters
     ----------
     covariance : array
-        d*d numbers.
+        Row of d*d numbers.
     n_features : int
         Number of features d.
     known, hidden : array
@@ -1656,7 +1656,7 @@ def assign_to_nearest(Z, centers, labels, distances):
 
 @loop
 def cluster(Z, weight, centers, max_iter, labels):
-    """Lloyd's k-means from given centers.
+    """Run Lloyd's k-means from given centers.
 
     Parameters
     ----------
