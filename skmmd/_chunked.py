@@ -98,6 +98,7 @@ def kept_threads() -> Iterator[None]:
     finally:
         for pool in _kept.pools.values():
             pool.terminate()
+            pool.join()
         _kept.pools = before
 
 
