@@ -27,6 +27,9 @@ Block = TypeVar("Block")
 Stats = TypeVar("Stats")
 
 
+_WAKE_SECONDS = 0.1
+
+
 class _BlasThreads:
     """One shared limit on the threads of BLAS, entered any number of times at once.
 
@@ -217,9 +220,17 @@ def _results(
         for block in blocks:
             waiting.append(pool.apply_async(block_stats, (block,)))
             if len(waiting) > 2 * n_threads:
-                yield waiting.popleft().get()
+                yield _wait_for(waiting.popleft())
         while waiting:
-            yield waiting.popleft().get()
+            yield _wait_for(waiting.popleft())
     finally:
         if pools is None:
             pool.terminate()
+
+
+def _wait_for(result: AsyncResult[Stats]) -> Stats:
+    """Return a result; Ctrl-C ends the wait."""
+    # A signal between the last instruction and an endless wait would be noticed only after it.
+    while not result.ready():
+        result.wait(_WAKE_SECONDS)
+    return result.get()

@@ -1,5 +1,8 @@
 """Statistics of blocks, merged in a fixed order whatever the number of threads."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -257,3 +260,27 @@ def test_kept_threads_are_shared_and_end_with_the_context():
     assert len(set().union(*seen[:3])) <= 2
     assert not set().union(*seen[:3]) & set().union(*seen[3:])
     assert not any(t.name in set().union(*seen) for t in threading.enumerate())
+
+
+INTERRUPTED = """
+import signal, threading, time
+from skmmd._chunked import gather_blocks
+
+def block_result(block):
+    # To this thread: the one that waits for it is not woken.
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(60)
+
+try:
+    gather_blocks(block_result, [0, 1], n_jobs=2)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
+def test_an_interrupt_that_wakes_no_one_ends_the_wait():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "interrupted\n"
