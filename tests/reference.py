@@ -893,3 +893,282 @@ def online_em_step(mixture, X, step_size, weights=None, reg_covar=0.0):
         means=new_means,
         covariances=mixture_covariances(mixture.covariance_type, s0, new_scatters, reg_covar),
     )
+
+
+# --------------------------------------------------------------------------------------
+# pair losses
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a loss, how often it counts, and its derivative as (row, vector) pairs."""
+
+    kind: str
+    weight: float
+    value: float
+    slopes: tuple
+
+
+@dataclass(frozen=True)
+class PairLossTwin:
+    value: float
+    gradient: np.ndarray
+    n_terms: float
+    n_active: float
+
+
+def squared_distance(Z, i, j):
+    return math.fsum((a - b) ** 2 for a, b in zip(Z[i].tolist(), Z[j].tolist(), strict=True))
+
+
+def squared_slopes(Z, i, j, factor=1.0):
+    """Return the derivative of factor * |z_i - z_j|^2."""
+    step = 2 * factor * (Z[i] - Z[j])
+    return ((i, step), (j, -step))
+
+
+def distance_slopes(Z, i, j, factor=1.0):
+    """Return the derivative of factor * |z_i - z_j|, zero where the rows are equal."""
+    d = math.sqrt(squared_distance(Z, i, j))
+    return squared_slopes(Z, i, j, factor / (2 * d)) if d > 0 else ()
+
+
+def margin_between(margin, classes, a, b):
+    """Return the margin of an anchor of class a and a negative of class b."""
+    if isinstance(margin, dict):
+        return margin.get((a, b), margin.get((b, a), 1.0))
+    if np.ndim(margin) == 2:
+        return float(margin[classes.index(a)][classes.index(b)])
+    return float(margin)
+
+
+def positive_pairs(Z, y, w, n_neighbors=None):
+    """Return (anchor, positive, weight): all ordered pairs of a class, or the target neighbours.
+
+    A row of weight w stands for w copies: it has w (w - 1) ordered pairs with itself, and it
+    fills w of the places that an anchor has for neighbours, one place if w is below 1.
+    """
+    pairs = []
+    for a in range(len(Z)):
+        mates = [p for p in range(len(Z)) if y[p] == y[a] and w[p] > 0]
+        left = math.inf if n_neighbors is None else n_neighbors
+        for p in sorted(mates, key=lambda p: (squared_distance(Z, a, p), p)):
+            copies = max(w[a] - 1, 0.0) if p == a else w[p]
+            places = copies if p == a else max(w[p], 1.0)
+            if min(places, left) > 0:
+                share = min(left / places, 1.0)
+                pairs.append((a, p, w[a] * copies * share))
+                left -= places * share
+    return pairs
+
+
+def contrastive_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield D/2 of positive pairs and (m - d)+^2 / 2 of negative ones, unordered."""
+    for i, j, weight in pairs:
+        yield Term(
+            "positive", weight * once, squared_distance(Z, i, j) / 2, squared_slopes(Z, i, j, 0.5)
+        )
+    for i, j in itertools.combinations(range(len(Z)), 2):
+        if y[i] != y[j]:
+            gap = max(margin(y[i], y[j]) - math.sqrt(squared_distance(Z, i, j)), 0.0)
+            yield Term("negative", w[i] * w[j], gap**2 / 2, distance_slopes(Z, i, j, -gap))
+
+
+def triplet_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield (D_ap - D_an + m)+."""
+    for a, p, weight in pairs:
+        for n in range(len(Z)):
+            if y[n] != y[a]:
+                value = squared_distance(Z, a, p) - squared_distance(Z, a, n) + margin(y[a], y[n])
+                slopes = (*squared_slopes(Z, a, p), *squared_slopes(Z, a, n, -1.0))
+                yield Term("triplet", weight * w[n], max(value, 0.0), slopes if value > 0 else ())
+
+
+def quadruplet_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield the terms of triplets and (D_ij - D_lk + margin2)+ of three classes."""
+    yield from triplet_terms(Z, y, w, pairs, margin, margin2, once)
+    for i, j, weight in pairs:
+        for m, n in itertools.permutations(range(len(Z)), 2):
+            if len({y[i], y[m], y[n]}) == 3:
+                value = squared_distance(Z, i, j) - squared_distance(Z, m, n) + margin2
+                slopes = (*squared_slopes(Z, i, j), *squared_slopes(Z, m, n, -1.0))
+                yield Term(
+                    "second", weight * w[m] * w[n], max(value, 0.0), slopes if value > 0 else ()
+                )
+
+
+def lifted_structure_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield max(J, 0)^2 / 2 with J = d_ij + log(sum of exp(m - d) over negatives of i and j)."""
+    for i, j, weight in pairs:
+        negatives = [
+            (e, k, margin(y[e], y[k]) - math.sqrt(squared_distance(Z, e, k)) + math.log(w[k]))
+            for e in (i, j)
+            for k in range(len(Z))
+            if y[k] != y[e] and w[k] > 0
+        ]
+        if not negatives:
+            yield Term("pair", weight * once, 0.0, ())
+            continue
+        top = max(exponent for _, _, exponent in negatives)
+        log_sum = top + math.log(math.fsum(math.exp(e - top) for _, _, e in negatives))
+        J = max(math.sqrt(squared_distance(Z, i, j)) + log_sum, 0.0)
+        slopes = list(distance_slopes(Z, i, j, J))
+        for e, k, exponent in negatives:
+            slopes += distance_slopes(Z, e, k, -J * math.exp(exponent - log_sum))
+        yield Term("pair", weight * once, J**2 / 2, tuple(slopes))
+
+
+def n_pair_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield log(1 + sum_n exp(z_i.z_n - z_i.z_p))."""
+    for i, p, weight in pairs:
+        negatives = [n for n in range(len(Z)) if y[n] != y[i] and w[n] > 0]
+        exponents = [math.fsum((Z[i] * (Z[n] - Z[p])).tolist()) + math.log(w[n]) for n in negatives]
+        top = max([0.0, *exponents])
+        value = (
+            top + math.log(math.fsum([math.exp(-top), *(math.exp(e - top) for e in exponents)]))
+            if top > 0
+            else math.log1p(math.fsum(math.exp(e) for e in exponents))
+        )
+        slopes = []
+        for n, exponent in zip(negatives, exponents, strict=True):
+            share = math.exp(exponent - value)
+            slopes += [(i, share * (Z[n] - Z[p])), (n, share * Z[i]), (p, -share * Z[i])]
+        yield Term("pair", weight, value, tuple(slopes))
+
+
+def triplet_center_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield (|z_i - c_y|^2 / 2 - min_j (|z_i - c_j|^2 / 2 - m))+ with the means c of classes."""
+    members = {c: [i for i in range(len(Z)) if y[i] == c and w[i] > 0] for c in sorted(set(y))}
+    members = {c: rows for c, rows in members.items() if rows}
+    mass = {c: math.fsum(w[i] for i in rows) for c, rows in members.items()}
+    means = {
+        c: np.array([math.fsum(w[i] * Z[i, f] for i in rows) / mass[c] for f in range(Z.shape[1])])
+        for c, rows in members.items()
+    }
+    half = {
+        (i, c): math.fsum(((Z[i] - means[c]) ** 2).tolist()) / 2
+        for c in members
+        for i in range(len(Z))
+    }
+    for i in (i for rows in members.values() for i in rows):
+        others = [(half[i, c] - margin(y[i], c), c) for c in members if c != y[i]]
+        value = half[i, y[i]] - min(others)[0] if others else 0.0
+        slopes = []
+        if value > 0:
+            for c, sign in ((y[i], 1.0), (min(others)[1], -1.0)):
+                step = sign * (Z[i] - means[c])
+                slopes += [(i, step), *((r, -w[r] / mass[c] * step) for r in members[c])]
+        yield Term("row", w[i], max(value, 0.0), tuple(slopes))
+
+
+PAIR_LOSS_TERMS = {
+    "contrastive": contrastive_terms,
+    "triplet": triplet_terms,
+    "triplet_center": triplet_center_terms,
+    "n_pair": n_pair_terms,
+    "quadruplet": quadruplet_terms,
+    "lifted_structure": lifted_structure_terms,
+}
+
+
+def pair_loss(
+    Z,
+    y,
+    *,
+    loss,
+    margin=1.0,
+    margin2=0.5,
+    reduction="mean",
+    positives="all",
+    n_neighbors=3,
+    normalize=False,
+    sample_weight=None,
+):
+    """Return the value, the derivative in each row, and the numbers of terms, term by term."""
+    given = as_rows(Z)
+    y = np.asarray(y).tolist()
+    w = [1.0] * len(y) if sample_weight is None else np.asarray(sample_weight, float).tolist()
+    lengths = [math.sqrt(math.fsum((row * row).tolist())) for row in given]
+    rows = given
+    if normalize:
+        rows = np.array([z / s if s > 0 else z for z, s in zip(given, lengths, strict=True)])
+    classes = sorted(set(y))
+    terms = [
+        term
+        for term in PAIR_LOSS_TERMS[loss](
+            rows,
+            y,
+            w,
+            positive_pairs(rows, y, w, n_neighbors if positives == "neighbors" else None),
+            lambda a, b: margin_between(margin, classes, a, b),
+            margin2,
+            # Two ordered pairs are one unordered pair.
+            0.5 if positives == "all" else 1.0,
+        )
+        if term.weight > 0
+    ]
+    value, gradient = 0.0, np.zeros_like(rows)
+    for kind in sorted({term.kind for term in terms}):
+        chosen = [term for term in terms if term.kind == kind]
+        divisor = math.fsum(t.weight for t in chosen) if reduction == "mean" else 1.0
+        value += math.fsum(t.weight * t.value for t in chosen) / divisor
+        for term in chosen:
+            for row, slope in term.slopes:
+                gradient[row] += term.weight / divisor * slope
+    if normalize:
+        gradient = np.array(
+            [
+                (g - (g @ z) * z) / s if s > 0 else np.zeros_like(g)
+                for g, z, s in zip(gradient, rows, lengths, strict=True)
+            ]
+        )
+    return PairLossTwin(
+        value,
+        gradient,
+        math.fsum(t.weight for t in terms),
+        math.fsum(t.weight for t in terms if t.value > 0),
+    )
+
+
+# --------------------------------------------------------------------------------------
+# retrieval
+
+
+def retrieved(Z, y, Z_reference=None, y_reference=None):
+    """Yield for each query the relevance of all reference rows, the nearest first, and R.
+
+    R is the number of reference rows of its class; without a reference each row queries all
+    other rows. Queries with R = 0 are left out.
+    """
+    Z, alone = as_rows(Z), Z_reference is None
+    reference, labels = (Z, y) if alone else (as_rows(Z_reference), y_reference)
+    for q in range(len(Z)):
+        others = [r for r in range(len(reference)) if not (alone and r == q)]
+        distances = {
+            r: math.fsum(((Z[q] - reference[r]) ** 2).tolist()) for r in range(len(reference))
+        }
+        ranked = sorted(others, key=lambda r: (distances[r], r))
+        relevant = [labels[r] == y[q] for r in ranked]
+        if sum(relevant):
+            yield relevant, sum(relevant)
+
+
+def mean_average_precision_at_r(*args):
+    """Return the mean over queries of 1/R sum_{i <= R} [i-th is relevant] * precision at i."""
+    values = []
+    for relevant, R in retrieved(*args):
+        precisions = [sum(relevant[: i + 1]) / (i + 1) for i in range(R) if relevant[i]]
+        values.append(math.fsum(precisions) / R)
+    return math.fsum(values) / len(values)
+
+
+def r_precision(*args):
+    """Return the mean over queries of the share of relevant rows among the R nearest."""
+    values = [sum(relevant[:R]) / R for relevant, R in retrieved(*args)]
+    return math.fsum(values) / len(values)
+
+
+def recall_at_k(Z, y, k, *reference):
+    """Return the share of queries that have a relevant row among the k nearest."""
+    values = [any(relevant[:k]) for relevant, _ in retrieved(Z, y, *reference)]
+    return sum(values) / len(values)
