@@ -1,7 +1,7 @@
 """Gaussian mixtures by EM.
 
 estimator: X, sample_weight                     (_gaussian_mixture, _selection)
- -> Data: blocks, chunks, patterns of NaN       (_data)
+ -> Data: blocks, patterns of NaN, chunks       (_data, _chunks)
  -> Sample -> where to start                    (_start)
  -> steps: block_stats -> merge -> maximize     (_em, _acceleration, _sweep, _loops)
  -> Parameters                                  (_parameters) -> conditional ones (_conditional)

@@ -1,7 +1,7 @@
-"""The rows that EM passes over: an array in blocks, chunks from elsewhere, rows with gaps."""
+"""The rows that EM passes over: an array in blocks, also with gaps."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from skmmd.mixture._parameters import FloatArray, n_moments
 Stats = TypeVar("Stats")
 BlockStats = Callable[[FloatArray, FloatArray, int], Stats]
 
+# What rows may hold as they come; others are converted to the first.
+DTYPES = [np.float64, np.float32]
 # Rows of a block that is looked at row by row.
 BLOCK_SIZE = 16_384
 # Up to this many numbers, an array that loops cannot read as it is gets converted in one piece.
@@ -230,82 +232,3 @@ class Data:
 
         sums = self.reduce(block_stats, lambda a, b: np.add(a, b, out=a))
         return sums[0, 1 + d : 1 + d + n_moments(shape, d)].copy()
-
-
-class ChunkedData(Data):
-    """Rows that come in chunks, as often as they are asked for; the same each time.
-
-    Parameters
-    ----------
-    chunks : callable
-        Returns an iterator over pairs of rows and weights or None.
-    n_rows, n_features : int
-        Number of rows with weight, and of columns.
-    n_jobs : int or None
-        Number of threads for each chunk.
-    weight_scale : float
-        Divides the weights.
-    """
-
-    # Readers of files are seldom safe in several threads.
-    is_serial = True
-
-    def __init__(
-        self,
-        chunks: Callable[[], Iterable[tuple[NDArray[np.floating], FloatArray | None]]],
-        n_rows: int,
-        n_features: int,
-        n_jobs: int | None,
-        weight_scale: float,
-    ):
-        self._weight_scale = weight_scale
-        self._total: float | None = None
-        self.chunks = chunks
-        self.n_rows = n_rows
-        self.n_features = n_features
-        self.n_jobs = n_jobs
-        self.has_missing = False
-        self.is_plain = False
-
-    def _pieces(self) -> Iterator[Data]:
-        n_rows, total, magnitude = 0, 0.0, 0.0
-        for X, weight in self.chunks():
-            n_rows += len(X)
-            total += float(X.sum(dtype=np.float64))
-            magnitude += float(np.abs(X).sum(dtype=np.float64))
-            yield Data(X, weight, self.n_jobs, weight_scale=self._weight_scale)
-        if self._total is None:
-            self._total = total
-        if n_rows != self.n_rows or not abs(total - self._total) <= 1e-9 * magnitude:
-            raise ValueError(
-                f"The chunks had {self.n_rows} rows of sum {self._total} at first, and now "
-                f"{n_rows} of sum {total}. They are read many times: pass a list, or a function "
-                "that returns a fresh iterator over the same rows on each call."
-            )
-
-    def blocks(self) -> Iterator[tuple[FloatArray, FloatArray, int]]:
-        for piece in self._pieces():
-            yield from piece.blocks()
-
-    def reduce(
-        self, block_stats: BlockStats[Stats], merge: Callable[[Stats, Stats], Stats]
-    ) -> Stats:
-        merged = None
-        for piece in self._pieces():
-            stats = piece.reduce(block_stats, merge)
-            merged = stats if merged is None else merge(merged, stats)
-        if merged is None:
-            raise ValueError("There are no chunks any more.")
-        return merged
-
-    def _first_row(self) -> FloatArray:
-        for X, _ in self.chunks():
-            return np.asarray(X[0], dtype=np.float64)
-        raise ValueError(
-            "There are no chunks at the second reading. Pass a list, or a function that returns a "
-            "fresh iterator on each call."
-        )
-
-    @property
-    def is_threaded(self) -> bool:
-        return False

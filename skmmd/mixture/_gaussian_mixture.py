@@ -23,15 +23,15 @@ from skmmd._validation import (
     StrOptions,
     check_is_fitted,
     check_weight,
-    column_names,
     fit_method,
     generator,
     stack_level,
     validate_data,
 )
 from skmmd.inspection import MixtureDisplay
+from skmmd.mixture._chunks import ChunkedData, opener, survey
 from skmmd.mixture._conditional import far_row, given, shares_of, split
-from skmmd.mixture._data import BLOCK_SIZE, NO_WEIGHT, ChunkedData, Data, pattern_order, scale_of
+from skmmd.mixture._data import BLOCK_SIZE, DTYPES, NO_WEIGHT, Data, pattern_order
 from skmmd.mixture._em import Fit, run
 from skmmd.mixture._model import (
     build_model,
@@ -61,8 +61,6 @@ from skmmd.mixture._start import METHODS, Sample, from_responsibilities, match
 from skmmd.mixture._sweep import sweep_patterns, transform
 
 __all__ = ["GaussianMixture"]
-
-_DTYPES = [np.float64, np.float32]
 
 
 class Outcome(NamedTuple):
@@ -410,31 +408,14 @@ class GaussianMixture(DensityMixin, Estimator):
         >>> np.allclose(whole.means_, pieces.means_)
         True
         """
-        if isinstance(chunks, np.ndarray) or not (callable(chunks) or isinstance(chunks, Iterable)):
-            raise TypeError(
-                "chunks must be a list of arrays, or a function that returns an iterator over "
-                f"them; got {type(chunks).__name__}."
-            )
-        if isinstance(chunks, Iterator):
-            raise TypeError(
-                "chunks is an iterator, which can be read only once, but EM reads the data many "
-                "times. Pass a list, or a function that returns a fresh iterator."
-            )
-        opened = chunks if callable(chunks) else lambda: chunks
-        n_rows, n_features, dtype, largest_weight = self._check_chunks(opened)
-        if n_rows < max(2, self.n_components):
-            raise ValueError(
-                f"The chunks have {n_rows} rows with positive weight, but at least "
-                f"{max(2, self.n_components)} are needed for n_components={self.n_components}."
-            )
-        data = ChunkedData(
-            lambda: self._read_chunks(opened, n_features),
-            n_rows,
-            n_features,
-            self.n_jobs,
-            scale_of(largest_weight),
-        )
-        for complaint in self._fit_data(data, dtype).complaints:
+        opened = opener(chunks)
+        first = survey(opened, self.n_components)
+        self._forget("feature_names_in_")
+        self.n_features_in_ = first.n_features
+        if first.names is not None:
+            self.feature_names_in_ = first.names
+        data = ChunkedData(opened, first, self.n_jobs)
+        for complaint in self._fit_data(data, first.dtype).complaints:
             warnings.warn(complaint, ConvergenceWarning, stacklevel=stack_level())
         return self
 
@@ -506,7 +487,7 @@ class GaussianMixture(DensityMixin, Estimator):
         rows: NDArray[np.floating] = validate_data(
             self,
             X,
-            dtype=_DTYPES,
+            dtype=DTYPES,
             ensure_min_samples=2 if reset else 1,
             ensure_all_finite=finite,
             reset=reset,
@@ -522,65 +503,6 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"n_samples = {len(rows)}" + ("" if weight is None else " with positive weight")
             )
         return Data(rows, weight, self.n_jobs, may_miss=self.missing == "em"), rows.dtype
-
-    def _check_chunks(self, opened: Callable[[], Iterable[Any]]) -> tuple[int, int, Any, float]:
-        """Read all chunks once; return rows with weight, features, dtype and largest weight."""
-        n_rows, first, dtype, largest = 0, None, np.dtype(np.float32), 0.0
-        self._forget("feature_names_in_")
-        for X, weight in self._read_chunks(opened, None):
-            if first is None:
-                first = X.shape[1]
-                self.n_features_in_ = first
-            elif X.shape[1] != first:
-                raise ValueError(
-                    f"A chunk has {X.shape[1]} features, but the first one has {first}."
-                )
-            n_rows += len(X)
-            dtype = np.promote_types(dtype, X.dtype)
-            largest = max(largest, 1.0 if weight is None else float(weight.max()))
-        if first is None:
-            raise ValueError("chunks has no rows with positive weight: there is nothing to fit.")
-        return n_rows, first, dtype, largest
-
-    def _read_chunks(
-        self, opened: Callable[[], Iterable[Any]], n_features: int | None
-    ) -> Iterator[tuple[NDArray[np.floating], FloatArray | None]]:
-        for chunk in opened():
-            if isinstance(chunk, tuple) and len(chunk) != 2:
-                raise ValueError(
-                    f"A chunk is a tuple of {len(chunk)}; it must be rows, or a tuple of rows and "
-                    "their weights."
-                )
-            X, weight = chunk if isinstance(chunk, tuple) else (chunk, None)
-            names = column_names(X)
-            if n_features is not None:
-                self._check_names(names)
-            elif names is not None and not hasattr(self, "feature_names_in_"):
-                self.feature_names_in_ = names
-            X = check_array(X, dtype=_DTYPES, ensure_min_samples=0, input_name="chunk")
-            if n_features is not None and X.shape[1] != n_features:
-                raise ValueError(
-                    f"A chunk has {X.shape[1]} features, but {n_features} are expected."
-                )
-            if weight is not None:
-                weight = np.asarray(check_array(weight, dtype=np.float64, ensure_2d=False))
-                if weight.shape != (len(X),) or np.any(weight < 0.0):
-                    raise ValueError(
-                        f"The weights of a chunk must be {len(X)} numbers of 0 or more, one for "
-                        f"each row; got the shape {weight.shape}."
-                    )
-                X, weight = X[weight > 0.0], weight[weight > 0.0]
-            if len(X):
-                yield X, weight
-
-    def _check_names(self, names: NDArray[Any] | None) -> None:
-        """Raise if the columns of a chunk have other names than those of the first."""
-        first = getattr(self, "feature_names_in_", None)
-        if names is not None and first is not None and list(names) != list(first):
-            raise ValueError(
-                f"The feature names of a chunk are {list(names)[:5]}, those of the first "
-                f"{list(first)[:5]}. All chunks need the same columns in the same order."
-            )
 
     def _model_of(self, data: Data) -> Model:
         return build_model(
@@ -963,7 +885,7 @@ class GaussianMixture(DensityMixin, Estimator):
         check_is_fitted(self)
         finite: Any = "allow-nan" if self.missing == "em" else True
         rows: NDArray[np.floating] = validate_data(
-            self, X, dtype=_DTYPES, ensure_all_finite=finite, reset=False
+            self, X, dtype=DTYPES, ensure_all_finite=finite, reset=False
         )
         self._check_width(rows)
         return rows
