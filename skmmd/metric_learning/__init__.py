@@ -1,12 +1,23 @@
 """A supervised linear embedding from pair losses.
 
-embedding Z, labels y -> distances -> measures of retrieval   (_retrieval)
+estimator: X, y                                        (_metric_learner)
+ -> standardised rows, a start, target neighbours      (_start, _groups)
+ -> embedding Z -> tiles of distances -> derivatives   (_losses, _sweep, _loops)
+ -> gradient -> L-BFGS or Adam -> components           (_optimize)
+embedding Z, labels y -> measures of retrieval         (_retrieval)
 """
 
+from skmmd.metric_learning._functions import PairLoss, pair_loss
 from skmmd.metric_learning._retrieval import (
     mean_average_precision_at_r,
     r_precision,
     recall_at_k,
 )
 
-__all__ = ["mean_average_precision_at_r", "r_precision", "recall_at_k"]
+__all__ = [
+    "PairLoss",
+    "mean_average_precision_at_r",
+    "pair_loss",
+    "r_precision",
+    "recall_at_k",
+]
