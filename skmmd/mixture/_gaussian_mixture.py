@@ -2,19 +2,17 @@
 
 import itertools
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from skmmd._chunked import gather_blocks, kept_threads, row_blocks, single_threaded_blas
+from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
 from skmmd._validation import (
     Estimator,
     Integral,
@@ -24,7 +22,6 @@ from skmmd._validation import (
     check_is_fitted,
     check_weight,
     fit_method,
-    generator,
     stack_level,
     validate_data,
 )
@@ -32,14 +29,8 @@ from skmmd.inspection import MixtureDisplay
 from skmmd.mixture._chunks import ChunkedData, opener, survey
 from skmmd.mixture._conditional import far_row, given, shares_of, split
 from skmmd.mixture._data import BLOCK_SIZE, DTYPES, NO_WEIGHT, Data, pattern_order
-from skmmd.mixture._em import Fit, run
-from skmmd.mixture._model import (
-    build_model,
-    check_means,
-    check_precisions,
-    check_weights,
-    degenerate_components,
-)
+from skmmd.mixture._fit import Outcome, complaint_of_dead, fit_mixture
+from skmmd.mixture._model import Settings, build_model, check_precisions
 from skmmd.mixture._online import Stream, blend, implied_state
 from skmmd.mixture._parameters import (
     SHAPES,
@@ -49,7 +40,6 @@ from skmmd.mixture._parameters import (
     condense,
     covariances_of_factors,
     dense,
-    factor_precisions,
     factorize,
     from_rows,
     n_free_parameters,
@@ -57,17 +47,10 @@ from skmmd.mixture._parameters import (
     public_shape,
     to_rows,
 )
-from skmmd.mixture._start import METHODS, Sample, from_responsibilities, match
+from skmmd.mixture._start import METHODS, from_responsibilities, overwrite
 from skmmd.mixture._sweep import sweep_patterns, transform
 
 __all__ = ["GaussianMixture"]
-
-
-class Outcome(NamedTuple):
-    """What is wrong with a fit: whether a component collapsed, and all that a user should know."""
-
-    collapsed: bool
-    complaints: list[str]
 
 
 class GaussianMixture(DensityMixin, Estimator):
@@ -346,7 +329,7 @@ class GaussianMixture(DensityMixin, Estimator):
             warnings.warn(complaint, ConvergenceWarning, stacklevel=stack_level())
         return self
 
-    def _fit_quietly(self, X: Any, sample_weight: FloatArray | None) -> "Outcome":
+    def _fit_quietly(self, X: Any, sample_weight: FloatArray | None) -> Outcome:
         """Fit without warnings, which are not safe where several threads fit."""
         data, dtype = self._check_data(X, sample_weight)
         return self._fit_data(data, dtype)
@@ -462,7 +445,7 @@ class GaussianMixture(DensityMixin, Estimator):
         stream: Stream | None = getattr(self, "_stream", None)
         if stream is None:
             data.check()
-            stream = Stream(self._model_of(data), None)
+            stream = Stream(build_model(data, Settings.of(self)), None)
         seen = getattr(self, "n_samples_seen_", 0.0)
         state = stream.state or implied_state(stream.model, parameters, max(seen, 1.0))
         n_batches = state.n_batches + 1
@@ -478,7 +461,7 @@ class GaussianMixture(DensityMixin, Estimator):
         self.n_iter_ = n_batches
         self.lower_bound_ = objective
         self.lower_bounds_ = [objective]
-        return [] if n_dead <= n_dead_before else [self._complaint_of_dead(n_dead)]
+        return [] if n_dead <= n_dead_before else [complaint_of_dead(n_dead, self.n_components)]
 
     def _check_data(
         self, X: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool = True
@@ -504,79 +487,25 @@ class GaussianMixture(DensityMixin, Estimator):
             )
         return Data(rows, weight, self.n_jobs, may_miss=self.missing == "em"), rows.dtype
 
-    def _model_of(self, data: Data) -> Model:
-        return build_model(
-            data,
-            self.covariance_type,
-            self.n_components,
-            reg_covar=self.reg_covar,
-            relative_reg_covar=self.relative_reg_covar,
-            covariance_prior=self.covariance_prior,
-            degrees_of_freedom_prior=self.degrees_of_freedom_prior,
-            noise=self.noise,
-        )
-
-    def _fit_data(self, data: Data, dtype: Any, *, must_converge: bool = True) -> "Outcome":
-        """Fit, and return what is wrong with the result."""
-        if self.accelerate is not None and self.stopping == "aitken":
-            raise ValueError(
-                f"stopping='aitken' extrapolates plain steps, but accelerate={self.accelerate!r}. "
-                "Pass stopping='change' or accelerate=None."
-            )
-        with single_threaded_blas(), kept_threads():
-            data.check()
-            model = self._model_of(data)
-            goes_on = self.warm_start and hasattr(self, "converged_")
-            initial = self._check_initial(data.n_features)
-            rng = generator(self.random_state)
-            if goes_on:
+    def _fit_data(self, data: Data, dtype: Any, *, must_converge: bool = True) -> Outcome:
+        """Fit, keep the result and return it."""
+        before = None
+        # Also what a fit goes on from: rounding does not depend on threads.
+        with single_threaded_blas():
+            if self.warm_start and hasattr(self, "converged_"):
                 start = self._last_parameters(data.n_features, "warm_start")
-                fits = [self._run(data, model, start, 0, self.lower_bound_)]
-            else:
-                fits = self._run_starts(data, model, initial, rng)
-        # The likelihood of a collapsing fit has no bound: any other is better.
-        best = max(fits, key=lambda fit: (not fit.collapsed, fit.lower_bound))
-        self._store(best.parameters, dtype)
-        if model.noise is not None:
-            self.noise_bounds_ = np.stack([data.least, data.least + data.ranges])
-        self.converged_ = best.converged
-        self.n_iter_ = best.n_iter
-        self.lower_bound_ = best.lower_bound
-        self.lower_bounds_ = best.lower_bounds
-        self._stream = Stream(model, None)
-        self.n_samples_seen_ = data.n_effective
-        must_converge = must_converge and self.max_iter > 0
-        return Outcome(best.collapsed, list(self._complaints(data, model, best, must_converge)))
-
-    def _complaints(self, data: Data, model: Model, fit: Fit, must_converge: bool) -> Iterator[str]:
-        """Yield what is wrong with a fit."""
-        if fit.collapsed:
-            yield (
-                "EM stopped because a covariance became singular: a component has collapsed onto "
-                "too few rows. The parameters are those before. Increase reg_covar, decrease the "
-                "number of components, or try other init_params."
-            )
-        elif must_converge and not fit.converged:
-            yield (
-                "Best performing initialization did not converge. Try different init parameters, "
-                "or increase max_iter, tol, or check for degenerate data."
-            )
-        if fit.n_dead:
-            yield self._complaint_of_dead(fit.n_dead)
-        spurious = degenerate_components(data, model, fit.parameters)
-        if len(spurious):
-            yield (
-                f"Components {spurious.tolist()} have a variance of little more than reg_covar in "
-                "every feature: each sits on one point, such as an outlier, and its likelihood "
-                "says nothing. Decrease n_components, increase reg_covar, or use noise='uniform' "
-                "or covariance_prior."
-            )
-
-    def _complaint_of_dead(self, n_dead: int) -> str:
-        return (
-            f"{n_dead} of {self.n_components} components have lost all their weight. "
-            "Decrease n_components, or try other init_params."
-        )
+                before = start, self.lower_bound_
+            found = fit_mixture(data, Settings.of(self), before, must_converge=must_converge)
+        self._store(found.best.parameters, dtype)
+        if found.noise_bounds is not None:
+            self.noise_bounds_ = found.noise_bounds
+        self.converged_ = found.best.converged
+        self.n_iter_ = found.best.n_iter
+        self.lower_bound_ = found.best.lower_bound
+        self.lower_bounds_ = found.best.lower_bounds
+        self._stream = Stream(found.model, None)
+        self.n_samples_seen_ = found.n_samples
+        return found
 
     def _last_parameters(self, n_features: int, what: str) -> Parameters:
         """Return the parameters that a fit goes on from, if they fit."""
@@ -592,105 +521,6 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"noise={self.noise!r}. Fit anew, without warm_start."
             )
         return parameters
-
-    def _run_starts(
-        self, data: Data, model: Model, initial: dict[str, FloatArray], rng: np.random.Generator
-    ) -> list[Fit]:
-        sample = None if len(initial) == 3 else Sample(data, self.n_components, rng)
-        starts = rng.spawn(self.n_init)
-
-        def fit_one(number: int) -> Fit:
-            found = METHODS[self.init_params](sample, model, starts[number]) if sample else None
-            start = self._overwrite(found, initial, model)
-            return self._run(data, model, start, number)
-
-        n_jobs = (
-            1
-            if data.is_threaded or data.is_serial
-            else min(joblib.effective_n_jobs(self.n_jobs), self.n_init)
-        )
-        if n_jobs == 1:
-            return [fit_one(number) for number in range(self.n_init)]
-        return list(
-            joblib.Parallel(n_jobs=n_jobs, prefer="threads")(
-                joblib.delayed(fit_one)(number) for number in range(self.n_init)
-            )
-        )
-
-    def _check_initial(self, n_features: int) -> dict[str, FloatArray]:
-        """Return those of the initial parameters that are given, checked."""
-        given: dict[str, FloatArray] = {}
-        if self.weights_init is not None:
-            given["weights"] = check_weights(self.weights_init, self.n_components)
-        if self.means_init is not None:
-            given["means"] = check_means(self.means_init, self.n_components, n_features)
-        if self.precisions_init is not None:
-            given["precisions"] = check_precisions(
-                self.precisions_init, self.covariance_type, self.n_components, n_features
-            )
-        return given
-
-    def _overwrite(
-        self, start: Parameters | None, initial: dict[str, FloatArray], model: Model
-    ) -> Parameters:
-        """Return `start` with initial parameters that were given."""
-        if start is not None and "means" not in initial:
-            start = match(start, initial.get("weights"), initial.get("precisions"), model)
-        parts = {} if start is None else start._asdict()
-        if "weights" in initial:
-            weights = initial["weights"]
-            if model.noise is not None:
-                noise = parts["weights"][-1] if parts else 0.05
-                weights = np.append(weights * (1.0 - noise), noise)
-            parts["weights"] = weights
-        if "means" in initial:
-            parts["means"] = initial["means"]
-        if "precisions" in initial:
-            factors = factor_precisions(initial["precisions"], model.shape)
-            covariances = covariances_of_factors(factors, model.shape)
-            d = parts["means"].shape[1]
-            parts["factors"] = to_rows(factors, model.shape, model.shared, d)
-            parts["covariances"] = to_rows(covariances, model.shape, model.shared, d)
-        return Parameters(**parts).copy()
-
-    def _run(
-        self,
-        data: Data,
-        model: Model,
-        start: Parameters,
-        number: int,
-        previous: float = -np.inf,
-    ) -> Fit:
-        began = time.perf_counter()
-        if self.verbose > 0:
-            print(f"Initialization {number}")
-
-        def report(step: int, change: float) -> None:
-            detail = ""
-            if self.verbose > 1:
-                detail = f": {time.perf_counter() - began:.3f} s, lower bound changed {change:.6f}"
-            print(f"  Iteration {step}{detail}")
-
-        found = run(
-            data,
-            model,
-            start,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            stopping=self.stopping,
-            accelerate=self.accelerate,
-            previous=previous,
-            report=report if self.verbose > 0 else None,
-            report_interval=self.verbose_interval,
-        )
-        if self.verbose > 0:
-            state = "converged" if found.converged else "did not converge"
-            detail = ""
-            if self.verbose > 1:
-                seconds = time.perf_counter() - began
-                detail = f" {seconds:.3f} s, lower bound {found.lower_bound:.6f}."
-            print(f"Initialization {number} {state}.{detail}")
-        return found
 
     # ----------------------------------------------------------------------------------
     # parameters in and out
@@ -733,7 +563,7 @@ class GaussianMixture(DensityMixin, Estimator):
         """Take an M step from given responsibilities, as scikit-learn does."""
         X = np.asarray(X)
         data = Data(X, None, self.n_jobs)
-        model = self._model_of(data)
+        model = build_model(data, Settings.of(self))
         d = data.n_features
         start = from_responsibilities(
             np.asarray(X, dtype=np.float64), np.ones(len(X)), np.asarray(resp), model
@@ -743,7 +573,7 @@ class GaussianMixture(DensityMixin, Estimator):
             initial["precisions"] = check_precisions(
                 self.precisions_init, self.covariance_type, resp.shape[1], d
             )
-        self._store(self._overwrite(start, initial, model), X.dtype)
+        self._store(overwrite(start, initial, model), X.dtype)
 
     def _n_parameters(self) -> int:
         """Return the number of free parameters."""

@@ -1,5 +1,6 @@
-"""From constructor parameters to a Model and initial parameters, checked."""
+"""From constructor parameters to Settings, a Model and initial parameters, checked."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,38 @@ from skmmd.mixture._parameters import (
 )
 
 
-def build_model(
-    data: Data,
-    covariance_type: str,
-    n_components: int,
-    *,
-    reg_covar: float,
-    relative_reg_covar: float | None,
-    covariance_prior: Any,
-    degrees_of_freedom_prior: float | None,
-    noise: str | None,
-) -> Model:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The constructor parameters of a mixture that its fit depends on, under their names."""
+
+    n_components: int
+    covariance_type: str
+    tol: float
+    reg_covar: float
+    max_iter: int
+    n_init: int
+    init_params: str
+    weights_init: Any
+    means_init: Any
+    precisions_init: Any
+    random_state: Any
+    verbose: int
+    verbose_interval: int
+    accelerate: str | None
+    stopping: str
+    noise: str | None
+    covariance_prior: Any
+    degrees_of_freedom_prior: float | None
+    relative_reg_covar: float | None
+    n_jobs: int | None
+
+    @classmethod
+    def of(cls, estimator: Any) -> "Settings":
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: getattr(estimator, name) for name in names})
+
+
+def build_model(data: Data, settings: Settings) -> Model:
     """Return what is estimated on `data`.
 
     Raises
@@ -38,32 +60,36 @@ def build_model(
     ValueError
         If the prior does not fit, or noise is asked for and a feature is constant.
     """
-    shape, shared = SHAPES[covariance_type]
+    shape, shared = SHAPES[settings.covariance_type]
     d = data.n_features
     prior, strength = np.zeros(0), 0.0
-    ridge = np.full(d, float(reg_covar))
-    if relative_reg_covar is not None:
+    ridge = np.full(d, float(settings.reg_covar))
+    if settings.relative_reg_covar is not None:
         variance = data.variance
         # A constant feature borrows the others' mean variance.
         mean = variance.mean()
-        ridge = relative_reg_covar * np.where(variance > 0.0, variance, mean)
-        if not mean > 0.0:
-            ridge = np.full(d, float(reg_covar))
-    if covariance_prior is not None:
-        scale = _prior_scale(data, covariance_prior, n_components, reg_covar)
-        dimension = d if shape == FULL else 1
-        degrees = dimension + 2.0
-        if degrees_of_freedom_prior is not None:
-            degrees = float(degrees_of_freedom_prior)
-            if not degrees > dimension - 1:
-                raise ValueError(
-                    f"degrees_of_freedom_prior={degrees} must be greater than {dimension - 1} for "
-                    f"covariance_type={covariance_type!r} and {d} features."
-                )
-        prior, strength = condense(scale[None], shape)[0], degrees + dimension + 1.0
+        if mean > 0.0:
+            ridge = settings.relative_reg_covar * np.where(variance > 0.0, variance, mean)
+    if settings.covariance_prior is not None:
+        prior, strength = _prior(data, settings, shape)
         # The prior holds covariances away from zero; a ridge would spoil its objective.
         ridge = np.zeros(d)
-    return Model(shape, shared, ridge, prior, strength, _noise(data) if noise else None)
+    return Model(shape, shared, ridge, prior, strength, _noise(data) if settings.noise else None)
+
+
+def _prior(data: Data, settings: Settings, shape: int) -> tuple[FloatArray, float]:
+    """Return the scale of the prior, and the rows it counts for in the denominator."""
+    scale = _prior_scale(data, settings.covariance_prior, settings.n_components, settings.reg_covar)
+    dimension = data.n_features if shape == FULL else 1
+    degrees = dimension + 2.0
+    if settings.degrees_of_freedom_prior is not None:
+        degrees = float(settings.degrees_of_freedom_prior)
+        if not degrees > dimension - 1:
+            raise ValueError(
+                f"degrees_of_freedom_prior={degrees} must be greater than {dimension - 1} for "
+                f"covariance_type={settings.covariance_type!r} and {data.n_features} features."
+            )
+    return condense(scale[None], shape)[0], degrees + dimension + 1.0
 
 
 def _prior_scale(
@@ -181,3 +207,17 @@ def check_precisions(
     elif np.any(checked <= 0.0):
         raise ValueError(f"'{name}' should be positive")
     return checked
+
+
+def check_initial(settings: Settings, n_features: int) -> dict[str, FloatArray]:
+    """Return those of the initial parameters that are given, checked."""
+    k, given = settings.n_components, {}
+    if settings.weights_init is not None:
+        given["weights"] = check_weights(settings.weights_init, k)
+    if settings.means_init is not None:
+        given["means"] = check_means(settings.means_init, k, n_features)
+    if settings.precisions_init is not None:
+        given["precisions"] = check_precisions(
+            settings.precisions_init, settings.covariance_type, k, n_features
+        )
+    return given

@@ -541,7 +541,7 @@ def fit_candidate(
     except (ValueError, ArithmeticError, MemoryError) as error:
         return {**failed, "error": f"{type(error).__name__}: {error}"}
     # The likelihood of a collapsing component has no bound: it would be the best.
-    if outcome.collapsed:
+    if outcome.best.collapsed:
         return {**failed, "error": outcome.complaints[0]}
     infinite = [name for name, value in found.items() if not np.isfinite(value)]
     if infinite:

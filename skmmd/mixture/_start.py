@@ -22,7 +22,10 @@ from skmmd.mixture._parameters import (
     Model,
     Parameters,
     condense,
+    covariances_of_factors,
+    factor_precisions,
     factorize,
+    to_rows,
 )
 
 # Rows that starts are made from, at least so many for each component.
@@ -187,6 +190,28 @@ def match(
         else:
             cost -= factor * np.log(rows).sum(axis=1)[:, None]
     return _permuted(start, linear_sum_assignment(cost * start.weights[:k])[1], model)
+
+
+def overwrite(start: Parameters | None, initial: dict[str, FloatArray], model: Model) -> Parameters:
+    """Return `start` with the initial weights, means and precisions that are given."""
+    if start is not None and "means" not in initial:
+        start = match(start, initial.get("weights"), initial.get("precisions"), model)
+    parts = {} if start is None else start._asdict()
+    if "weights" in initial:
+        weights = initial["weights"]
+        if model.noise is not None:
+            noise = parts["weights"][-1] if parts else _NOISE_WEIGHT
+            weights = np.append(weights * (1.0 - noise), noise)
+        parts["weights"] = weights
+    if "means" in initial:
+        parts["means"] = initial["means"]
+    if "precisions" in initial:
+        factors = factor_precisions(initial["precisions"], model.shape)
+        covariances = covariances_of_factors(factors, model.shape)
+        d = parts["means"].shape[1]
+        parts["factors"] = to_rows(factors, model.shape, model.shared, d)
+        parts["covariances"] = to_rows(covariances, model.shape, model.shared, d)
+    return Parameters(**parts).copy()
 
 
 # --------------------------------------------------------------------------------------
