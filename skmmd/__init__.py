@@ -12,7 +12,13 @@ from skmmd.hashing import (
     mmdt_similarity,
     mmdt_std,
 )
-from skmmd.inspection import MixtureDisplay, MMDTestDisplay, SimilarityDisplay, WitnessDisplay
+from skmmd.inspection import (
+    EmbeddingDisplay,
+    MixtureDisplay,
+    MMDTestDisplay,
+    SimilarityDisplay,
+    WitnessDisplay,
+)
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
 from skmmd.two_sample import (
     DriftUpdate,
@@ -29,6 +35,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DriftUpdate",
+    "EmbeddingDisplay",
     "FeatureScores",
     "GaussianMixture",
     "GaussianMixtureIC",

@@ -5,15 +5,23 @@ result or fitted estimator -> arrays in a display -> plot(ax) -> figure_, ax_
 Displays hold arrays, ask results and estimators for what they need by name, never fit, and import
 matplotlib when they plot::
 
+    _embedding_display    EmbeddingDisplay    rows before and after an embedding
     _mixture_display      MixtureDisplay      ellipses or densities of a mixture, selection curve
     _similarity_display   SimilarityDisplay   clustered similarity matrix
     _test_display         MMDTestDisplay      null distribution, statistic, critical value
     _witness_display      WitnessDisplay      where one sample is denser than another
 """
 
+from skmmd.inspection._embedding_display import EmbeddingDisplay
 from skmmd.inspection._mixture_display import MixtureDisplay
 from skmmd.inspection._similarity_display import SimilarityDisplay
 from skmmd.inspection._test_display import MMDTestDisplay
 from skmmd.inspection._witness_display import WitnessDisplay
 
-__all__ = ["MMDTestDisplay", "MixtureDisplay", "SimilarityDisplay", "WitnessDisplay"]
+__all__ = [
+    "EmbeddingDisplay",
+    "MMDTestDisplay",
+    "MixtureDisplay",
+    "SimilarityDisplay",
+    "WitnessDisplay",
+]

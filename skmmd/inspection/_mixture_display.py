@@ -9,7 +9,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 from sklearn.utils import check_array
 
-from skmmd.inspection._axes import INK, NULL, REST, figure_and_axes
+from skmmd.inspection._axes import INK, MARKERS, NULL, REST, figure_and_axes
 from skmmd.inspection._witness_display import _drawn_features, _names
 
 __all__ = ["MixtureDisplay"]
@@ -21,7 +21,6 @@ _REACH = 4.0  # standard deviations that a grid covers: 99.99 % of the mass
 _STEPS = np.linspace(-8.0, 8.0, 65)
 _N_ANGLES = 101
 _LINE_STYLES = ("-", "--", ":", "-.")
-_MARKERS = "os^DvPX*"
 _LOG_LEVELS = np.linspace(-10.0, 0.0, 11)  # nats below the highest density
 _MOST_NUMBERED = 30
 
@@ -397,7 +396,7 @@ class MixtureDisplay:
         for place, (name, color) in enumerate(zip(in_order, _colors(len(in_order)), strict=True)):
             rows = np.flatnonzero(types == name)
             rows = rows[np.argsort(sizes[rows], kind="stable")]
-            style = {"marker": _MARKERS[place % len(_MARKERS)], "markersize": 4.0, "label": name}
+            style = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4.0, "label": name}
             style |= {"color": color, "linewidth": 1.4, **kwargs}
             self.lines_ += self.ax_.plot(sizes[rows], scores[rows], **style)
         best = selection["best_index"]

@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmmd._validation import check_rows
-from skmmd.inspection._axes import FIRST, INK, REST, figure_and_axes
+from skmmd.inspection._axes import FIRST, INK, MARKERS, REST, figure_and_axes
 
 __all__ = ["WitnessDisplay"]
 
 FloatArray = NDArray[np.float64]
 
 _MARGIN = 0.08
-_MARKERS = "osD^vP*X"
 _HATCHES = ("", "", "//", "..", "xx", "--")
 
 
@@ -361,7 +360,7 @@ class WitnessDisplay:
                 rows[:, 0],
                 rows[:, 1],
                 s=size,
-                marker=_MARKERS[self._place(code) % len(_MARKERS)],
+                marker=MARKERS[self._place(code) % len(MARKERS)],
                 color=self._color(code),
                 edgecolors="white",
                 linewidths=0.4,
