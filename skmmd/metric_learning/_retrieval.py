@@ -65,8 +65,9 @@ def mean_average_precision_at_r(
 
     Each row asks for the R reference rows nearest to it, R being the number of reference rows of
     its class. Its average precision is 1/R times the sum of the precisions among the i nearest,
-    over those i = 1..R whose i-th nearest row is of its class. It is 1 if the class comes before
-    all others, and depends on order alone, hence neither on scale nor on the loss that was fitted.
+    over those i = 1..R whose i-th nearest row is of its class [1]_. It is 1 if the class comes
+    before all others, and depends on order alone, hence neither on scale nor on the loss that was
+    fitted.
 
     Parameters
     ----------
@@ -132,7 +133,8 @@ def r_precision(
 ) -> float:
     """Return the mean share of a row's class among the R rows nearest to it.
 
-    R is the number of reference rows of its class: the share is 1 if these are the nearest ones.
+    R is the number of reference rows of its class: the share is 1 if these are the nearest ones
+    [1]_.
 
     Parameters
     ----------
@@ -199,7 +201,8 @@ def recall_at_k(
 ) -> float:
     """Return the share of rows that have a row of their class among the k nearest.
 
-    For k = 1 this is the accuracy of the nearest neighbour.
+    For k = 1 this is the accuracy of the nearest neighbour. Recall at k [1]_ is also known as hit
+    rate.
 
     Parameters
     ----------
