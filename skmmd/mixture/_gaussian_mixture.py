@@ -1,6 +1,5 @@
 """The estimator: scikit-learn's GaussianMixture and what its users miss."""
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable
@@ -27,8 +26,14 @@ from skmmd._validation import (
 )
 from skmmd.inspection import MixtureDisplay
 from skmmd.mixture._chunks import ChunkedData, opener, survey
-from skmmd.mixture._conditional import far_row, given, shares_of, split
-from skmmd.mixture._data import BLOCK_SIZE, DTYPES, NO_WEIGHT, Data, pattern_order
+from skmmd.mixture._conditional import (
+    condition,
+    fill,
+    regress,
+    split_features,
+    transform_missing,
+)
+from skmmd.mixture._data import BLOCK_SIZE, DTYPES, Data
 from skmmd.mixture._fit import Outcome, complaint_of_dead, fit_mixture
 from skmmd.mixture._model import Settings, build_model, check_precisions
 from skmmd.mixture._online import Stream, blend, implied_state
@@ -37,10 +42,8 @@ from skmmd.mixture._parameters import (
     FloatArray,
     Model,
     Parameters,
-    condense,
     covariances_of_factors,
     dense,
-    factorize,
     from_rows,
     n_free_parameters,
     products,
@@ -48,7 +51,7 @@ from skmmd.mixture._parameters import (
     to_rows,
 )
 from skmmd.mixture._start import METHODS, from_responsibilities, overwrite
-from skmmd.mixture._sweep import sweep_patterns, transform
+from skmmd.mixture._sweep import transform
 
 __all__ = ["GaussianMixture"]
 
@@ -651,8 +654,11 @@ class GaussianMixture(DensityMixin, Estimator):
         ndarray of shape (n_samples,), dtype int64
             Numbers of components; -1 for noise.
         """
-        labels = self._map_rows(self._check_rows(X), lambda shares, _: shares.argmax(axis=1))
-        return np.where(labels == len(self.means_), -1, labels)
+        X = self._check_rows(X)
+        labels = np.empty(len(X), dtype=np.int64)
+        self._map_rows(X, lambda shares, _: shares.argmax(axis=1), labels)
+        labels[labels == len(self.means_)] = -1
+        return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the probability of each component given a row.
@@ -668,7 +674,8 @@ class GaussianMixture(DensityMixin, Estimator):
             Probabilities; one more column for the noise, if there is any.
         """
         X = self._check_rows(X)
-        return self._map_rows(X, lambda shares, _: shares).astype(X.dtype, copy=False)
+        n_joint = np.size(self.weights_) + int(hasattr(self, "noise_weight_"))
+        return self._map_rows(X, lambda shares, _: shares, np.empty((len(X), n_joint), X.dtype))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the log density of each row.
@@ -684,7 +691,7 @@ class GaussianMixture(DensityMixin, Estimator):
             Log densities, in nats.
         """
         X = self._check_rows(X)
-        return self._map_rows(X, lambda _, density: density).astype(X.dtype, copy=False)
+        return self._map_rows(X, lambda _, density: density, np.empty(len(X), X.dtype))
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log density of rows.
@@ -731,39 +738,23 @@ class GaussianMixture(DensityMixin, Estimator):
         self,
         X: NDArray[np.floating],
         pick: Callable[[FloatArray, FloatArray], NDArray[Any]],
+        found: NDArray[Any],
     ) -> NDArray[Any]:
-        """Apply `pick` to responsibilities and log densities, block by block."""
+        """Write what `pick` makes of responsibilities and log densities, block by block."""
         model, parameters = self._fitted_model(), self._parameters()
         gaussian = parameters.weights[: len(parameters.means)]
         center = gaussian @ parameters.means / max(gaussian.sum(), 1e-300)
 
-        def block_result(block: slice) -> NDArray[Any]:
+        def fill(block: slice) -> None:
             rows = np.array(X[block], dtype=np.float64, order="C")
             missing = np.isnan(rows)
             if missing.any():
-                return pick(*self._missing_rows(rows, missing, model, parameters))
-            return pick(*transform(rows, model, parameters, center))
+                found[block] = pick(*transform_missing(rows, missing, model, parameters))
+            else:
+                found[block] = pick(*transform(rows, model, parameters, center))
 
-        found = gather_blocks(block_result, row_blocks(len(X), BLOCK_SIZE), n_jobs=self.n_jobs)
-        return found[0] if len(found) == 1 else np.concatenate(found)
-
-    @staticmethod
-    def _missing_rows(
-        rows: FloatArray, missing: NDArray[np.bool_], model: Model, parameters: Parameters
-    ) -> tuple[FloatArray, FloatArray]:
-        order, starts = pattern_order(missing)
-        observed = (~missing[order[starts[:-1]]]).astype(np.uint8)
-        n_joint, d = len(parameters.weights), rows.shape[1]
-        room = np.zeros((n_joint, 1 + d + d * d)), np.zeros(d * d)
-        _, shares, density = sweep_patterns(
-            rows[order], NO_WEIGHT, starts, observed, model, parameters, *room
-        )
-        back = np.argsort(order)
-        shares, density = shares[back], density[back]
-        for row in np.flatnonzero(~np.isfinite(shares).all(axis=1)):
-            known = np.flatnonzero(~missing[row])
-            shares[row], density[row] = far_row(rows[row], known, model, parameters)
-        return shares, density
+        gather_blocks(fill, row_blocks(len(X), BLOCK_SIZE), n_jobs=self.n_jobs)
+        return found
 
     # ----------------------------------------------------------------------------------
     # criteria
@@ -828,7 +819,8 @@ class GaussianMixture(DensityMixin, Estimator):
             entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
             return np.stack([density, entropy], axis=1)
 
-        rows = self._map_rows(self._check_rows(X), evaluate)
+        X = self._check_rows(X)
+        rows = self._map_rows(X, evaluate, np.empty((len(X), 2)))
         weight = np.ones(len(rows))
         if sample_weight is not None:
             weight = check_weight(sample_weight, rows, name="sample_weight")
@@ -910,7 +902,7 @@ class GaussianMixture(DensityMixin, Estimator):
         array([[3.]])
         """
         check_is_fitted(self)
-        known, hidden = self._split(indices)
+        known, hidden = split_features(indices, self.means_.shape[1])
         value = np.asarray(
             check_array(np.atleast_2d(np.asarray(x)), dtype=np.float64, input_name="x")
         )
@@ -919,22 +911,11 @@ class GaussianMixture(DensityMixin, Estimator):
                 f"x must hold one value for each of the {len(known)} indices; got the shape "
                 f"{np.shape(x)}."
             )
-        weights, means, matrices = self._matrices()
-        shares = shares_of(value, weights, means[:, known], matrices[:, known[:, None], known])
         shape, shared = SHAPES[self.covariance_type]
-        conditioned = [
-            given(value, known, hidden, (np.ones(1), means[[k]], matrices[[k]]), want_cov=True)
-            for k in range(len(means))
-        ]
-        covariances = np.stack([cov[0] for _, cov in conditioned if cov is not None])
-        rows = condense(covariances[:1] if shared else covariances, shape)
-        parameters = Parameters(
-            shares[0],
-            np.concatenate([mean for mean, _ in conditioned]),
-            rows,
-            factorize(rows, len(hidden), shape),
+        parameters = condition(value, known, hidden, self._matrices(), shape, shared)
+        other: GaussianMixture = clone(self).set_params(
+            n_components=len(parameters.means), **self._no_start()
         )
-        other: GaussianMixture = clone(self).set_params(n_components=len(means), **self._no_start())
         other._store(parameters, np.float64)
         other.n_features_in_ = len(hidden)
         if hasattr(self, "feature_names_in_"):
@@ -951,24 +932,6 @@ class GaussianMixture(DensityMixin, Estimator):
         if np.ndim(prior) > 0:
             left["covariance_prior"] = None
         return left
-
-    def _split(self, indices: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the given features and the others."""
-        d = self.means_.shape[1]
-        known = np.atleast_1d(np.asarray(indices))
-        fits = known.ndim == 1 and len(known) and np.issubdtype(known.dtype, np.integer)
-        if not fits or known.min() < -d or known.max() >= d:
-            raise ValueError(
-                f"indices must be numbers of columns from 0 to {d - 1}; got {indices!r}."
-            )
-        known = np.where(known < 0, known + d, known).astype(np.intp)
-        hidden = split(known, d)
-        if len(np.unique(known)) < len(known) or not len(hidden):
-            raise ValueError(
-                f"indices must be different columns, and leave some of the {d} out; got "
-                f"{indices!r}."
-            )
-        return known, hidden
 
     def regress(
         self, X: ArrayLike, indices: ArrayLike, return_cov: bool = False
@@ -1008,21 +971,14 @@ class GaussianMixture(DensityMixin, Estimator):
         True
         """
         check_is_fitted(self)
-        known, hidden = self._split(indices)
+        known, hidden = split_features(indices, self.means_.shape[1])
         rows = check_array(X, dtype=np.float64, input_name="X")
         if rows.shape[1] != len(known):
             raise ValueError(f"X has {rows.shape[1]} columns, but {len(known)} indices are given.")
-        parameters = self._matrices()
-
-        found = gather_blocks(
-            lambda block: given(rows[block], known, hidden, parameters, want_cov=return_cov),
-            row_blocks(len(rows), 1024),
-            n_jobs=self.n_jobs,
+        mean, cov = regress(
+            rows, known, hidden, self._matrices(), want_cov=return_cov, n_jobs=self.n_jobs
         )
-        mean = np.concatenate([each for each, _ in found])
-        if not return_cov:
-            return mean
-        return mean, np.concatenate([cov for _, cov in found if cov is not None])
+        return mean if cov is None else (mean, cov)
 
     def predict_missing(
         self, X: ArrayLike, return_cov: bool = False
@@ -1048,28 +1004,7 @@ class GaussianMixture(DensityMixin, Estimator):
             validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         )
         self._check_width(filled)
-        missing = np.isnan(filled)
-        cov = np.zeros((*filled.shape, filled.shape[1])) if return_cov else None
-        parameters = self._matrices()
-        order, starts = pattern_order(missing)
-        pieces = [
-            order[first:last][block]
-            for first, last in itertools.pairwise(starts)
-            for block in row_blocks(last - first, 1024)
-            if missing[order[first]].any()
-        ]
-
-        def fill(rows: NDArray[np.intp]) -> None:
-            hidden, known = np.flatnonzero(missing[rows[0]]), np.flatnonzero(~missing[rows[0]])
-            means, around = given(
-                filled[np.ix_(rows, known)], known, hidden, parameters, want_cov=return_cov
-            )
-            filled[np.ix_(rows, hidden)] = means
-            if cov is not None and around is not None:
-                cov[np.ix_(rows, hidden, hidden)] = around
-
-        if pieces:
-            gather_blocks(fill, pieces, n_jobs=self.n_jobs)
+        cov = fill(filled, self._matrices(), want_cov=return_cov, n_jobs=self.n_jobs)
         return filled if cov is None else (filled, cov)
 
     def plot(self, X: ArrayLike | None = None, *, ax: Any = None, **kwargs: Any) -> Any:

@@ -324,7 +324,7 @@ def transform(
 
 
 def far_responsibilities(X: FloatArray, model: Model, parameters: Parameters) -> FloatArray:
-    """Return the responsibilities of rows whose squared distances overflow; NaN may be missing."""
+    """Return the responsibilities of rows, without NaN, whose squared distances overflow."""
     n_components, d = parameters.means.shape
     far = np.zeros((len(X), len(parameters.weights)))
     if model.noise is not None and parameters.weights[-1] > 0.0:

@@ -42,8 +42,9 @@ def test_the_measure_sees_numpy():
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*did not converge")
 
-# Blocks of 16,384 rows, and 10,000 rows that a start is made from, are 1 MB each; those rows by
-# components are 1.2 MB.
+# Blocks of 65,536 rows are summed up; they take 4 MB where they must be copied, as those of a file
+# in single precision. Blocks of 16,384 rows that are looked at row by row, and the 10,000 rows that
+# a start is made from, take 1 MB or less; the latter by components 1.2 MB.
 START = 6
 
 
@@ -123,6 +124,15 @@ def test_of_one_number_a_row(method):
     X = rows()
     call = getattr(mixture().fit(X), method)
     assert peak_of(lambda: call(X)) < START + 2 * N * 8 / MEGABYTE
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_of_probabilities(dtype):
+    X = rows().astype(dtype)
+    fitted = mixture().fit(X)
+    # The result once, and blocks of rows by components.
+    result = RESPONSIBILITIES * np.dtype(dtype).itemsize / 8
+    assert peak_of(lambda: fitted.predict_proba(X)) < result + START
 
 
 # --------------------------------------------------------------------------------------
