@@ -186,27 +186,7 @@ def anderson(
 ) -> "tuple[Step, int]":
     """Extrapolate to where a linear fit of the last steps would stand still.
 
-    Parameters
-    ----------
-    step : callable
-        Maps parameters to their objective and the parameters one EM step further.
-    start : Parameters
-        Where to start.
-    model : Model
-        What is estimated.
-    scale : ndarray of shape (n_features,)
-        Units of the features.
-    stop : Stop
-        Keeps the objective of accepted steps.
-    max_iter : int
-        Largest number of steps, at least 1.
-
-    Returns
-    -------
-    found : Step
-        The EM step from the last accepted point.
-    n_iter : int
-        Steps done, those taken back included.
+    Parameters and results are those of :func:`squarem`.
     """
     coordinates = Coordinates(start, model, scale)
     here, found = coordinates.vector(start), step(start)
