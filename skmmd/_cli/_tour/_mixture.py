@@ -453,49 +453,43 @@ def _fewer_passes(quick: bool) -> Finding:
     )
 
 
-def _own_steps(quick: bool) -> Finding:
-    X = _directions(load_digits(return_X_y=True)[0], 8)
-    spread = X.var(axis=0).mean()
-    d, k = X.shape[1], 10
+def _parameters_after(
+    kind: Any, X: FloatArray, n_components: int, covariance_type: str, n_steps: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return means and covariances after EM steps from the first rows, equally wide."""
+    d, k, precision = X.shape[1], n_components, 1.0 / X.var(axis=0).mean()
     precisions = {
-        "full": np.tile(np.eye(d) / spread, (k, 1, 1)),
-        "tied": np.eye(d) / spread,
-        "diag": np.full((k, d), 1.0 / spread),
-        "spherical": np.full(k, 1.0 / spread),
+        "full": np.tile(np.eye(d) * precision, (k, 1, 1)),
+        "tied": np.eye(d) * precision,
+        "diag": np.full((k, d), precision),
+        "spherical": np.full(k, precision),
     }
-    steps = (1, 2, 5, 10, 20) if quick else (1, 2, 5, 10, 20, 50, 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture = kind(
+            k,
+            covariance_type=covariance_type,
+            tol=0.0,
+            max_iter=n_steps,
+            weights_init=np.full(k, 1.0 / k),
+            means_init=X[:k],
+            precisions_init=precisions[covariance_type],
+        ).fit(X)
+    return mixture.means_, mixture.covariances_
 
-    def parameters(kind: Any, covariance_type: str, n_steps: int) -> tuple[FloatArray, FloatArray]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture = kind(
-                k,
-                covariance_type=covariance_type,
-                tol=0.0,
-                max_iter=n_steps,
-                weights_init=np.full(k, 1.0 / k),
-                means_init=X[:k],
-                precisions_init=precisions[covariance_type],
-            ).fit(X)
-        return mixture.means_, mixture.covariances_
 
-    def differences() -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {name: [] for name in _TYPES}
-        for name in _TYPES:
-            for n_steps in steps:
-                ours = parameters(GaussianMixture, name, n_steps)
-                theirs = parameters(sklearn.mixture.GaussianMixture, name, n_steps)
-                found[name].append(
-                    max(
-                        float(np.abs(a - b).max() / np.abs(b).max())
-                        for a, b in zip(ours, theirs, strict=True)
-                    )
-                )
-        return found
+def _steps_apart(X: FloatArray, covariance_type: str, n_steps: int) -> float:
+    """Return how far apart our and scikit-learn's parameters are, relative to the largest."""
+    ours, theirs = (
+        _parameters_after(kind, X, 10, covariance_type, n_steps)
+        for kind in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    )
+    return max(
+        float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(ours, theirs, strict=True)
+    )
 
-    found, seconds = timed(differences)
-    largest = max(max(values) for values in found.values())
-    apart = _chunks_apart(X)
+
+def _draw_steps_apart(steps: Sequence[int], found: Mapping[str, Sequence[float]]) -> Any:
     drawn = new_figure(_WIDTH, _HEIGHT)
     ax = drawn.subplots()
     for (name, values), marker in zip(found.items(), "os^D", strict=True):
@@ -505,11 +499,22 @@ def _own_steps(quick: bool) -> Finding:
     ax.set_ylabel("largest relative difference")
     ax.legend(frameon=False, fontsize="small")
     ax.spines[["top", "right"]].set_visible(False)
+    return drawn
+
+
+def _own_steps(quick: bool) -> Finding:
+    X = _directions(load_digits(return_X_y=True)[0], 8)
+    steps = (1, 2, 5, 10, 20) if quick else (1, 2, 5, 10, 20, 50, 100)
+    found, seconds = timed(
+        lambda: {name: [_steps_apart(X, name, n_steps) for n_steps in steps] for name in _TYPES}
+    )
+    largest = max(max(values) for values in found.values())
+    apart = _chunks_apart(X)
     return Finding(
         title="scikit-learn's own steps",
         question="From the same start, are means and covariances those of scikit-learn after "
         "each step?",
-        data=f"digits in {d} directions, {len(X)} rows",
+        data=f"digits in {X.shape[1]} directions, {len(X)} rows",
         call="GaussianMixture(10, means_init=..., tol=0, max_iter=n).fit(X)",
         outcome=f"after up to {steps[-1]} steps: {largest:.0e} apart",
         reading="Rounding, and no more: with the defaults it is the same algorithm. So it is in "
@@ -520,7 +525,7 @@ def _own_steps(quick: bool) -> Finding:
                 "same_steps",
                 "Largest difference of a mean or covariance from scikit-learn's, relative to the "
                 "largest of them, by EM steps from the same start.",
-                drawn,
+                _draw_steps_apart(steps, found),
             ),
         ),
     )
