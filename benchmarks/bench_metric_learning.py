@@ -7,7 +7,7 @@ what each section measures and what its figures mean.
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ def evaluate(data: Mapping[str, np.ndarray], loss: Loss, **settings: Any) -> dic
 
 
 def our_evaluation(data: Mapping[str, np.ndarray], loss: Loss) -> Run:
-    return lambda: timed(lambda: evaluate(data, loss), 1)
+    return lambda: timed(lambda: evaluate(data, loss, n_jobs=1), 1)
 
 
 def peer_evaluation(peers: Peers, name: str) -> Run:
@@ -333,7 +333,7 @@ def evaluate_alone(package: str, folder: str) -> dict[str, Any]:
 
     def run(arrays: Mapping[str, np.ndarray]) -> None:
         if package == OURS:
-            timed(lambda: evaluate(arrays, DEFAULT), 1)
+            timed(lambda: evaluate(arrays, DEFAULT, n_jobs=1), 1)
             return
         local.put(arrays)
         local.time(package, 1, {"task": "evaluate", "n_neighbors": N_NEIGHBORS})
@@ -578,74 +578,62 @@ def _quality_verdicts(name: str, rows: list[dict[str, Any]], real: bool, report:
 # threads
 
 
-def threaded_fit(split: Split, n_threads: int, **settings: Any) -> Run:
+def threaded_fit(split: Split, n_threads: int) -> Run:
     def fit() -> dict[str, Any]:
-        model = MetricLearner(n_jobs=n_threads, random_state=0, **settings)
+        model = MetricLearner(n_jobs=n_threads, random_state=0)
         fit_quietly(model, split.X, split.y)
-        return {"n_iter": int(model.n_iter_), "components": model.components_}
+        return {"result": model.components_}
 
     return lambda: timed(fit, n_threads)
 
 
+def threaded_evaluation(data: Mapping[str, np.ndarray], n_threads: int) -> Run:
+    Z = data["X"] @ data["components"].T
+
+    def run() -> dict[str, Any]:
+        settings = {**DEFAULT.settings, "n_neighbors": N_NEIGHBORS, "n_jobs": n_threads}
+        return {"result": pair_loss(Z, data["y"], **settings).gradient}
+
+    return lambda: timed(run, n_threads)
+
+
 def threads(settings: Settings, report: Report) -> None:
-    """How much sooner two threads make an iteration, and a whole fit, than one."""
-    fixed = {"n_passes": 1, "early_stopping": False, "tol": 0.0}
+    """How much sooner two threads evaluate a loss, and make a whole fit, than one."""
     rows: list[dict[str, Any]] = []
     for size in settings.sizes:
+        data = evaluation_data(size, "start", settings.seed)
         split = size.draw(settings.seed, 1).standardised()
-        ways: dict[str, dict[str, Any]] = {
-            "whole fit": {},
-            "iterations": {**fixed, "max_iter": settings.n_iterations},
-            "one iteration": {**fixed, "max_iter": 1},
-        }
-        runs = {
-            f"{way} {n_threads}": threaded_fit(split, n_threads, **given)
-            for way, given in ways.items()
-            for n_threads in settings.threads
-        }
-        progress(f"{size.name}: {settings.rounds} alternating rounds")
-        times = alternate(runs, settings.rounds, min_seconds=settings.turn)
-        rows += _thread_rows(size, times, settings.threads)
-    report.table(
-        f"{DEFAULT}, n_jobs=threads; 'an iteration' is the difference of fits of "
-        f"{settings.n_iterations} iterations and of one, divided by the iterations between",
-        rows,
-    )
+        evaluations = {str(n): threaded_evaluation(data, n) for n in settings.threads}
+        progress(f"{size.name}: {settings.rounds} alternating rounds of evaluations")
+        times = alternate(evaluations, settings.rounds, min_seconds=settings.turn)
+        rows += _thread_rows("evaluation", size, times)
+        fitting = {str(n): threaded_fit(split, n) for n in settings.threads}
+        progress(f"{size.name}: {settings.fit_rounds} alternating rounds of whole fits")
+        threaded_fit(replace(split, X=split.X[::10], y=split.y[::10]), 1)()  # compiles
+        times = alternate(fitting, settings.fit_rounds, min_seconds=0.0, warm=False)
+        rows += _thread_rows("whole fit", size, times)
+    report.table(f"{DEFAULT}, n_jobs=threads", rows)
     for row in rows:
         if row["threads"] == 2:
             claim = f"two threads / one, {row['what']}, n={row['n']:,} d={row['d']}"
             report.verdict(claim, row["speed-up"], 1.6)
 
 
-def _thread_rows(
-    size: Size, times: dict[str, Times], n_threads: Sequence[int]
-) -> list[dict[str, Any]]:
-    def seconds(what: str, count: int) -> float:
-        if what == "whole fit":
-            return times[f"{what} {count}"].median
-        several, one = (times[f"{way} {count}"] for way in ("iterations", "one iteration"))
-        between = several.outcome["n_iter"] - one.outcome["n_iter"]
-        return (several.median - one.median) / between if between else float("nan")
-
-    first = n_threads[0]
-    rows = []
-    for what, way in (("an iteration", "iterations"), ("whole fit", "whole fit")):
-        for count in n_threads:
-            found, of_first = (times[f"{way} {each}"].outcome for each in (count, first))
-            rows.append(
-                {
-                    "what": what,
-                    "n": size.n,
-                    "d": size.d,
-                    "threads": count,
-                    "seconds": seconds(what, count),
-                    "speed-up": seconds(what, first) / seconds(what, count),
-                    "same result": bool(
-                        np.array_equal(found["components"], of_first["components"])
-                    ),
-                }
-            )
-    return rows
+def _thread_rows(what: str, size: Size, times: dict[str, Times]) -> list[dict[str, Any]]:
+    first = next(iter(times.values()))
+    return [
+        {
+            "what": what,
+            "n": size.n,
+            "d": size.d,
+            "threads": int(count),
+            "seconds": its.median,
+            "spread": its.spread,
+            "speed-up": first.median / its.median,
+            "same result": bool(np.array_equal(its.outcome["result"], first.outcome["result"])),
+        }
+        for count, its in times.items()
+    ]
 
 
 # --------------------------------------------------------------------------------------
@@ -846,9 +834,9 @@ SECTIONS: dict[str, tuple[Callable[[Settings, Report], None], dict[str, Option]]
         threads,
         {
             "sizes": _size_option("10000:128:10", tiny=("90:9:3",)),
-            "n_iterations": Option(6, 3, "iterations, above 1"),
             "threads": Option((1, 2), (1, 2), "numbers of threads"),
             "rounds": _ROUNDS,
+            "fit_rounds": Option(1, 1, "alternating rounds of whole fits"),
         },
     ),
     "growth": (
