@@ -271,7 +271,12 @@ def evaluation_data(size: Size, point: str, seed: int) -> dict[str, np.ndarray]:
 
 
 def evaluation_times(
-    size: Size, point: str, peers: Peers, settings: Settings, report: Report
+    size: Size,
+    point: str,
+    peers: Peers,
+    names: Sequence[str],
+    losses: Sequence[Loss],
+    settings: Settings,
 ) -> dict[str, Times]:
     data = evaluation_data(size, point, settings.seed)
     peers.put(data)
@@ -281,12 +286,32 @@ def evaluation_times(
     }
     runs = {str(DEFAULT): our_evaluation(data, DEFAULT)}
     runs[f"{DEFAULT}, float32"] = our_evaluation(single, DEFAULT)
-    for name in affordable(settings, list(peers.runners), size.n, report):
-        runs[name] = peer_evaluation(peers, name)
-    for loss in affordable(settings, settings.losses, size.n, report):
-        runs[str(loss)] = our_evaluation(data, loss)
+    runs |= {name: peer_evaluation(peers, name) for name in names}
+    runs |= {str(loss): our_evaluation(data, loss) for loss in losses}
     progress(f"{size.name}, {point}: {len(runs)} evaluations, {settings.rounds} rounds")
     return alternate(runs, settings.rounds, min_seconds=settings.turn)
+
+
+def _evaluation_rows(
+    size: Size, point: str, times: dict[str, Times], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows = []
+    for name, its in times.items():
+        ours = times.get(str(COUNTERPARTS.get(name, DEFAULT)))
+        compared = name in names and ours is not None
+        rows.append(
+            {
+                "evaluation": name,
+                "n": size.n,
+                "d": size.d,
+                "components": point,
+                "seconds": its.median,
+                "spread": its.spread,
+                "/ skmmd": its.median / ours.median if compared else None,
+                "value": its.outcome["value"],
+            }
+        )
+    return rows
 
 
 def evaluation(settings: Settings, report: Report) -> None:
@@ -295,24 +320,11 @@ def evaluation(settings: Settings, report: Report) -> None:
     with open_peers(REGISTRY, settings.peers, settings.peer_python) as peers:
         report.peers(peers)
         for size in settings.sizes:
+            names = affordable(settings, list(peers.runners), size.n, report)
+            losses = affordable(settings, settings.losses, size.n, report)
             for point in settings.points:
-                times = evaluation_times(size, point, peers, settings, report)
-                for name, its in times.items():
-                    ours = times.get(str(COUNTERPARTS.get(name, DEFAULT)))
-                    rows.append(
-                        {
-                            "evaluation": name,
-                            "n": size.n,
-                            "d": size.d,
-                            "components": point,
-                            "seconds": its.median,
-                            "spread": its.spread,
-                            "/ skmmd": its.median / ours.median
-                            if name in peers.runners and ours
-                            else None,
-                            "value": its.outcome["value"],
-                        }
-                    )
+                times = evaluation_times(size, point, peers, names, losses, settings)
+                rows += _evaluation_rows(size, point, times, names)
     report.table(
         f"'/ skmmd' is the peer's time divided by that of {DEFAULT}, for {TORCH} by that of "
         f"{COUNTERPARTS[TORCH]}",
