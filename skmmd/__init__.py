@@ -19,6 +19,14 @@ from skmmd.inspection import (
     SimilarityDisplay,
     WitnessDisplay,
 )
+from skmmd.metric_learning import (
+    MetricLearner,
+    PairLoss,
+    mean_average_precision_at_r,
+    pair_loss,
+    r_precision,
+    recall_at_k,
+)
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
 from skmmd.two_sample import (
     DriftUpdate,
@@ -47,10 +55,13 @@ __all__ = [
     "MMDTestCV",
     "MMDTestDisplay",
     "MMDTestResult",
+    "MetricLearner",
     "MixtureDisplay",
+    "PairLoss",
     "SimilarityDisplay",
     "WitnessDisplay",
     "__version__",
+    "mean_average_precision_at_r",
     "mmd",
     "mmd_test",
     "mmdt_digest",
@@ -60,4 +71,7 @@ __all__ = [
     "mmdt_parse",
     "mmdt_similarity",
     "mmdt_std",
+    "pair_loss",
+    "r_precision",
+    "recall_at_k",
 ]

@@ -1,13 +1,14 @@
 """A supervised linear embedding from pair losses.
 
 estimator: X, y                                        (_metric_learner)
- -> standardised rows, a start, target neighbours      (_start, _groups)
+ -> standardised rows, a start, what is compared       (_rows, _start, _groups, _mining)
  -> embedding Z -> tiles of distances -> derivatives   (_losses, _sweep, _loops)
- -> gradient -> L-BFGS or Adam -> components           (_optimize)
+ -> objective -> L-BFGS or Adam -> components          (_objective, _optimize)
 embedding Z, labels y -> measures of retrieval         (_retrieval)
 """
 
 from skmmd.metric_learning._functions import PairLoss, pair_loss
+from skmmd.metric_learning._metric_learner import MetricLearner
 from skmmd.metric_learning._retrieval import (
     mean_average_precision_at_r,
     r_precision,
@@ -15,6 +16,7 @@ from skmmd.metric_learning._retrieval import (
 )
 
 __all__ = [
+    "MetricLearner",
     "PairLoss",
     "mean_average_precision_at_r",
     "pair_loss",

@@ -1,7 +1,7 @@
 """Pair losses of an embedding, as a function."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,12 @@ from skmmd._validation import (
     validate_params,
 )
 from skmmd.metric_learning._groups import Problem, group_rows, select_targets
-from skmmd.metric_learning._losses import LOSSES, Kind
+from skmmd.metric_learning._lengths import through_lengths, unit_rows
+from skmmd.metric_learning._losses import LOSSES
 from skmmd.metric_learning._margins import margin_matrix
-from skmmd.metric_learning._sweep import Terms
+from skmmd.metric_learning._objective import total_of
 
-__all__ = ["PairLoss", "Total", "pair_loss", "through_lengths", "total_of", "unit_rows"]
+__all__ = ["PairLoss", "pair_loss"]
 
 FloatArray = NDArray[np.float64]
 
@@ -59,79 +60,6 @@ class PairLoss:
             f"PairLoss(value={self.value:.6g}, gradient of shape {self.gradient.shape}, "
             f"n_terms={self.n_terms:g}, n_active={self.n_active:g})"
         )
-
-
-class Total(NamedTuple):
-    """A loss put together from its kinds."""
-
-    value: float
-    gradient: FloatArray
-    n_terms: float
-    n_active: float
-
-
-def total_of(
-    Z: FloatArray,
-    problem: Problem,
-    kinds: tuple[Kind, ...],
-    factors: tuple[float, ...],
-    *,
-    mean: bool,
-) -> Total:
-    """Add up kinds of terms: factors times their sums or their means.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_samples, n_components)
-        Rows, sorted by class.
-    problem : Problem
-        Classes, margins and positives.
-    kinds : tuple of Kind
-        The kinds.
-    factors : tuple of float
-        One for each.
-    mean : bool
-        Divide each kind by its count.
-
-    Returns
-    -------
-    Total
-        Value, gradient, and counts. A kind without terms adds nothing.
-    """
-    total = Total(0.0, np.zeros_like(Z), 0.0, 0.0)
-    for kind, factor in zip(kinds, factors, strict=True):
-        count = kind.count(problem)
-        if count == 0.0 or factor == 0.0:
-            continue
-        terms: Terms = kind.evaluate(Z, problem)
-        scale = factor / count if mean else factor
-        terms.gradient[...] *= scale
-        total = Total(
-            total.value + scale * terms.value,
-            np.add(total.gradient, terms.gradient, out=total.gradient),
-            total.n_terms + count,
-            total.n_active + terms.n_active,
-        )
-    return total
-
-
-def unit_rows(Z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return rows divided by their lengths, and the lengths; a row of length 0 stays 0."""
-    # The largest coordinate first, so that squares neither overflow nor vanish.
-    largest = np.abs(Z).max(axis=1, keepdims=True, initial=0.0)
-    scaled = np.divide(Z, largest, out=np.zeros_like(Z), where=largest > 0.0)
-    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
-    unit = np.divide(scaled, lengths, out=scaled, where=lengths > 0.0)
-    return unit, (lengths * largest)[:, 0]
-
-
-def through_lengths(gradient: FloatArray, unit: FloatArray, lengths: FloatArray) -> FloatArray:
-    """Turn the gradient with respect to unit rows into that with respect to the rows themselves."""
-    along = np.einsum("ij,ij->i", gradient, unit)[:, None]
-    across = gradient - along * unit
-    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0.0)
-    result: FloatArray = across * inverse[:, None]
-    return result
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
@@ -263,17 +191,16 @@ def pair_loss(
     >>> result.gradient.tolist()
     [[-1.0], [1.5], [-0.5]]
     """
-    Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
-    dtype = Z.dtype
+    given: NDArray[Any] = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
     labels = column_or_1d(y, warn=True)
-    check_consistent_length(Z, labels)
+    check_consistent_length(given, labels)
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     chosen = LOSSES[loss]
     margins = margin_matrix(margin, classes, loss=loss, symmetric=chosen.symmetric)
-    weight = check_weight(sample_weight, Z, name="sample_weight")
+    weight = check_weight(sample_weight, given, name="sample_weight")
     used = np.flatnonzero(weight > 0.0)
-    rows = np.ascontiguousarray(Z[used], dtype=np.float64)
+    rows = np.ascontiguousarray(given[used], dtype=np.float64)
     lengths = None
     if normalize:
         rows, lengths = unit_rows(rows)
@@ -291,7 +218,7 @@ def pair_loss(
     gradient = total.gradient
     if lengths is not None:
         gradient = through_lengths(gradient, rows, lengths[order])
-    scattered = np.zeros(Z.shape, dtype=dtype)
+    scattered = np.zeros_like(given)
     scattered[used[order]] = gradient
     whole = sample_weight is None
     return PairLoss(

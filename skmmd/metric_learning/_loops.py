@@ -1,9 +1,9 @@
 """Compiled loops of the pair losses: one tile of distances at a time.
 
-A tile holds squared distances from some rows (anchors) to some columns (other rows). Rows are sorted
-by class: ``codes`` names the class of each, ``bounds`` where a class begins. Loops over negatives
-write the derivative of the loss with respect to each squared distance into ``derivatives``, and
-return the value of the loss and the weight of the terms that are not zero.
+A tile holds squared distances from some rows (anchors) to some columns (other rows). Rows are
+sorted by class: ``codes`` names the class of each, ``bounds`` where a class begins. Loops over
+negatives write the derivative of the loss with respect to each squared distance into
+``derivatives``, and return the value of the loss and the weight of the terms that are not zero.
 """
 
 import numpy as np

@@ -5,6 +5,7 @@ the weight of those that are not 0, and the gradient. Losses are sums of kinds, 
 :data:`LOSSES`; whatever knows the names reads them there.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,7 +28,8 @@ _CENTER_BLOCK = 4096  # rows
 _MOST_PAIRS = 2**21  # whose thresholds are sorted at a time
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True)
+class Kind:
     """Terms of one kind.
 
     Parameters
@@ -57,6 +59,8 @@ class Loss:
     pull : {"first", "targets", None}, default=None
         What `pull_weight` weighs against the other terms: the first kind, or the squared distances
         to target neighbours where they are the positives.
+    pairs : bool, default=True
+        Whether it compares pairs of rows, and so has positives to choose.
     products : bool, default=False
         Whether it compares inner products: the origin matters then, and on classes that can be
         separated its optimum is at infinity.
@@ -66,6 +70,7 @@ class Loss:
     mined: tuple[Kind, ...] = ()
     symmetric: bool = False
     pull: str | None = None
+    pairs: bool = True
     products: bool = False
 
 
@@ -116,7 +121,7 @@ class Positives(NamedTuple):
     """A tile of positives: the rows they are, and the weights of the pairs."""
 
     tile: Tile
-    index: IntArray
+    partners: IntArray
     taken: FloatArray
 
 
@@ -152,7 +157,7 @@ def _pull(Z: FloatArray, problem: Problem, factor: float) -> Terms:
     value = 0.0
     n_active = 0.0
     bounds = groups.bounds
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in itertools.pairwise(bounds):
         # The sum over pairs is the scatter about the mean, times the weight of the class.
         weight = groups.weight[first:last]
         total = float(weight.sum())
@@ -347,7 +352,7 @@ def _lifted(Z: FloatArray, problem: Problem) -> Terms:
             taken = 0.5 * part.taken  # each pair is met from both sides
             lane.add(
                 _loops.lifted_positives(
-                    tile.values, tile.derivatives, first, part.index, taken, levels, lane.extra
+                    tile.values, tile.derivatives, first, part.partners, taken, levels, lane.extra
                 )
             )
             lane.push(tile)
@@ -577,14 +582,14 @@ def _n_beyond(lists: _Thresholds, histogram: FloatArray) -> FloatArray:
     """Return for each positive pair the weight of the negatives that violate it."""
     starts = lists.starts + np.arange(len(lists.starts))
     below = np.empty_like(histogram)
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in itertools.pairwise(starts):
         below[start:stop] = np.cumsum(histogram[start:stop])
     difference: FloatArray = below[lists.places[0]] - below[lists.places[1]]
     return difference
 
 
 def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
-    """Sum (D_ij - D_lk + margin2)+ over positive pairs and pairs of two classes other than theirs."""
+    """Sum (D_ij - D_lk + margin2)+ over positive pairs and pairs of two other classes."""
     groups = problem.groups
     result = Terms(0.0, 0.0, np.zeros_like(Z), np.empty(0))
     if np.count_nonzero(np.diff(groups.bounds)) < 3:
@@ -687,7 +692,7 @@ LOSSES = {
         pull="first",
     ),
     "triplet": Loss(kinds=(_TRIPLETS,), mined=(_MINED_TRIPLETS,), pull="targets"),
-    "triplet_center": Loss(kinds=(Kind(_n_rows, _triplet_center),)),
+    "triplet_center": Loss(kinds=(Kind(_n_rows, _triplet_center),), pairs=False),
     "n_pair": Loss(kinds=(Kind(_n_positives, _n_pair),), products=True),
     "quadruplet": Loss(
         kinds=(_TRIPLETS, _QUADRUPLETS), mined=(_MINED_TRIPLETS, _QUADRUPLETS), pull="targets"

@@ -1,0 +1,704 @@
+"""The estimator: checks, calls, stores."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skmmd._validation import (
+    Estimator,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+    check_weight,
+    fit_method,
+    generator,
+    stack_level,
+    validate_data,
+)
+from skmmd.metric_learning._lengths import unit_rows
+from skmmd.metric_learning._losses import LOSSES
+from skmmd.metric_learning._margins import margin_matrix
+from skmmd.metric_learning._mining import MINERS
+from skmmd.metric_learning._objective import Settings, target_neighbors
+from skmmd.metric_learning._optimize import AdamState, Fit, Schedule, adam_epoch, fit_components
+from skmmd.metric_learning._retrieval import mean_average_precision_at_r
+from skmmd.metric_learning._rows import Rows, is_sparse, standardised_rows
+from skmmd.metric_learning._start import STARTS, scaled_start, start
+
+__all__ = ["MetricLearner"]
+
+FloatArray = NDArray[np.float64]
+
+_LARGE = 20_000  # rows above which "auto" takes Adam
+_MOST_PASSES, _USUAL_PASSES = 20, 2  # with and without rows held out
+_LEAST_HELD_OUT = 8  # rows in the smallest class, for "auto" to hold some out
+_RIDGE = 0.05  # of losses whose optimum is at infinity, where alpha is 0
+
+
+class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Learn a linear embedding in which rows of one class are near each other.
+
+    The map L minimises a pair loss of the rows L x, and with it the Mahalanobis distance
+    :math:`|L x - L x'|` is learned. Inside, features are centred and divided by their standard
+    deviations; ``components_`` applies to the features as they are.
+
+    Parameters
+    ----------
+    loss : {"triplet", "contrastive", "triplet_center", "n_pair", "quadruplet", \
+"lifted_structure"}, default="triplet"
+        The loss, see :func:`pair_loss`.
+    n_components : int, default=None
+        Number of components; None keeps as many as there are features.
+    margin : float, array-like of shape (n_classes, n_classes) or dict, default=1.0
+        The margin. For most losses a single number is a mere scale; a matrix [class of anchor,
+        class of negative], or a dict of pairs of labels, says which classes are to be farther from
+        each other than others. See :func:`pair_loss`.
+    margin2 : float, default=0.5
+        The second margin of "quadruplet".
+    positives : {"neighbors", "all"}, default="neighbors"
+        What a row is compared with: its nearest rows of its class, which leaves classes of several
+        clusters apart and is best for nearest neighbours, or all rows of its class, which is best
+        for retrieval (MAP@R). Ignored by "triplet_center", which compares no pairs.
+    n_neighbors : int, default=3
+        Number of target neighbours. A class of fewer rows has fewer, with a warning.
+    n_passes : int or "auto", default="auto"
+        How often target neighbours and mined negatives are selected anew, under the metric that was
+        learned so far. "auto" takes as many as are best for rows held out, up to 20, and then
+        starts again with all rows; 2 without early stopping. With Adam the passes are spread over
+        the epochs; "auto" is one for each epoch.
+    mining : {"all", "hard", "semihard", "distance_weighted"}, default="all"
+        Which negatives a row is compared with: all; or one for each anchor and positive: that which
+        violates the margin most ("hard", and for positives="all" with the farthest positive), the
+        nearest one behind the positive ("semihard"), or one drawn with a probability inverse to the
+        density of its distance on the sphere ("distance_weighted"). For "contrastive", "triplet"
+        and "quadruplet"; the other losses weigh all negatives themselves and ignore it.
+    normalize : bool, default=False
+        Divide the rows of the embedding by their lengths.
+    alpha : float, default=0.0
+        L2 penalty: weight of the mean squared length of the embedded rows, which are centred.
+        "n_pair" takes 0.05 in place of 0 unless `normalize`, since on classes that can be separated
+        its minimum is at infinity otherwise.
+    pull_weight : float, default=0.5
+        Weight p of distances to positives against negatives: "contrastive" minimises 2 p times the
+        mean over positive pairs plus 2 (1 - p) times that over negative pairs; "triplet" and
+        "quadruplet" with target neighbours minimise 2 p times the mean squared distance to them
+        plus 2 (1 - p) times 20 times the mean hinge (not 20 times it if negatives are mined). The
+        other settings do not use it.
+    init : {"auto", "pca", "lda", "identity", "random"} or array-like of shape \
+(n_components, n_features), default="auto"
+        The start: "pca" and "lda" of the standardised rows, "identity" their first features.
+        "auto" is "identity" if all components are kept, else "lda" if there are fewer components
+        than classes, else "pca". The start is scaled to the margin; an array is not.
+    solver : {"auto", "lbfgs", "adam"}, default="auto"
+        "lbfgs" sees all rows in each iteration; "adam" batches. "auto" is "adam" above 20,000 rows
+        and where negatives are mined.
+    batch_size : int, default=256
+        Rows in a batch of "adam", target neighbours among them.
+    learning_rate : float, default=0.01
+        Step of "adam", as a share of the mean length of the components at the start; it falls with
+        the square root of the epoch.
+    max_iter : int, default=100
+        Most iterations of "lbfgs" in each pass, or epochs of "adam".
+    tol : float, default=1e-5
+        Relative decrease of the loss in an iteration at which "lbfgs" stops; "adam" stops after ten
+        epochs without that.
+    early_stopping : bool or "auto", default="auto"
+        Hold out rows to choose the number of passes, or to stop "adam", by R-precision. "auto" does
+        if there are eight rows in each class that has more than one.
+    validation_fraction : float, default=0.25
+        Share of the rows that is held out, 2,000 at most.
+    class_weight : dict or "balanced", default=None
+        Weights of the classes, which multiply those of the rows.
+    warm_start : bool, default=False
+        Start from the components of the fit before.
+    callback : callable, default=None
+        Called as ``callback(components, n_iter)`` after each iteration, with components for the
+        features as they are.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Draws rows to hold out, batches, negatives that are mined by chance, and the start "random".
+    verbose : int, default=0
+        Show the progress if positive.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        The linear map.
+    mean_ : ndarray of shape (n_features,)
+        Means of the features. They matter with `normalize` only.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    loss_ : float
+        The objective at its last iteration.
+    loss_curve_ : list of float
+        The objective after each iteration. It starts again with each pass, since that compares
+        other rows.
+    n_iter_ : int
+        Number of iterations, or epochs, of all passes.
+    n_passes_ : int
+        How often the target neighbours of the result were selected.
+    validation_score_ : float or None
+        R-precision of the rows held out, None without.
+    converged_ : bool
+        Whether the last pass ended before `max_iter`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, where `X` had string names.
+
+    See Also
+    --------
+    pair_loss : The losses as functions, with gradients.
+    skmmd.inspection.EmbeddingDisplay : Rows before and after, in two dimensions.
+    sklearn.neighbors.NeighborhoodComponentsAnalysis : A linear map for nearest neighbours by
+        another loss.
+
+    Notes
+    -----
+    Rows with equal features and label are merged into one with their weight, and rows are sorted:
+    their order does not matter, and an integer weight equals so many copies.
+
+    With target neighbours and triplets this is large margin nearest neighbour [1]_ with the mean
+    over negatives in place of their sum; selecting the neighbours anew follows [1]_, section 6.
+
+    References
+    ----------
+    .. [1] K. Q. Weinberger and L. K. Saul, "Distance metric learning for large margin nearest
+       neighbor classification", Journal of Machine Learning Research 10, 2009, pp. 207-244.
+    .. [2] K. Musgrave, S. Belongie and S.-N. Lim, "A metric learning reality check", ECCV 2020.
+    .. [3] C.-Y. Wu, R. Manmatha, A. J. Smola and P. Krähenbühl, "Sampling matters in deep embedding
+       learning", ICCV 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmmd.metric_learning import MetricLearner
+    >>> X, y = load_wine(return_X_y=True)
+    >>> learner = MetricLearner(loss="lifted_structure", positives="all", n_components=2)
+    >>> learner.fit_transform(X, y).shape
+    (178, 2)
+    >>> model = make_pipeline(learner, KNeighborsClassifier(5)).fit(X[::2], y[::2])
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.95)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "loss": [StrOptions(set(LOSSES))],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "margin": [Real, "array-like", dict],
+        "margin2": [Interval(Real, None, None, closed="neither")],
+        "positives": [StrOptions({"all", "neighbors"})],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_passes": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "mining": [StrOptions(set(MINERS))],
+        "normalize": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "pull_weight": [Interval(Real, 0, 1, closed="both")],
+        "init": [StrOptions(set(STARTS)), "array-like"],
+        "solver": [StrOptions({"auto", "lbfgs", "adam"})],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "warm_start": ["boolean"],
+        "callback": [callable, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        loss: str = "triplet",
+        *,
+        n_components: int | None = None,
+        margin: Any = 1.0,
+        margin2: float = 0.5,
+        positives: str = "neighbors",
+        n_neighbors: int = 3,
+        n_passes: int | str = "auto",
+        mining: str = "all",
+        normalize: bool = False,
+        alpha: float = 0.0,
+        pull_weight: float = 0.5,
+        init: Any = "auto",
+        solver: str = "auto",
+        batch_size: int = 256,
+        learning_rate: float = 1e-2,
+        max_iter: int = 100,
+        tol: float = 1e-5,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.25,
+        class_weight: dict[Any, float] | str | None = None,
+        warm_start: bool = False,
+        callback: Callable[[FloatArray, int], Any] | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.n_components = n_components
+        self.margin = margin
+        self.margin2 = margin2
+        self.positives = positives
+        self.n_neighbors = n_neighbors
+        self.n_passes = n_passes
+        self.mining = mining
+        self.normalize = normalize
+        self.alpha = alpha
+        self.pull_weight = pull_weight
+        self.init = init
+        self.solver = solver
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.callback = callback
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_method
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Sparse ones are not made dense.
+        y : array-like of shape (n_samples,)
+            Labels of at least two classes, of which one has at least two rows. Rows that are alone
+            in their class are negatives of the others.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows. An integer weight equals so many copies of the row.
+
+        Returns
+        -------
+        MetricLearner
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not finite, there is one class or no class of two rows, `n_components`
+            is above the number of features, or `margin` or `init` does not fit; or if the loss
+            diverges.
+        """
+        X, labels = self._check(X, y, reset=True)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        weight = self._weights(X, labels, sample_weight)
+        settings = self._settings(self.classes_)
+        rows = standardised_rows(X, codes, len(self.classes_), weight)
+        self._check_classes(rows)
+        draws = generator(self.random_state)
+        first = self._start(rows, settings, draws)
+        with self._progress() as report:
+            schedule = self._schedule(rows, settings, report)
+            found = fit_components(rows, first, settings, schedule, draws)
+        self._adam: AdamState | None = None
+        self._unit: float | None = None
+        return self._store(found, rows)
+
+    def _store(self, found: Fit, rows: Rows) -> Self:
+        self.components_ = found.components / rows.scale
+        self.mean_ = rows.mean
+        self._scale = rows.scale
+        self.loss_curve_ = found.loss_curve
+        self.loss_ = found.loss
+        self.n_iter_ = found.n_iter
+        self.n_passes_ = found.n_passes
+        self.validation_score_ = found.validation_score
+        self.converged_ = found.converged
+        self._n_features_out = len(self.components_)
+        if not found.converged:
+            warnings.warn(
+                f"MetricLearner stopped after {self.max_iter} iterations before the loss changed "
+                f"by less than tol={self.tol:g}. Raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=stack_level(),
+            )
+        return self
+
+    # ----------------------------------------------------------------------------------
+    # checks
+
+    def _check(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
+        if y is None:
+            raise ValueError(
+                "MetricLearner requires y to be passed, but the target y is None: pass the label "
+                "of each row."
+            )
+        X = validate_data(self, X, dtype=np.float64, accept_sparse="csr", order="C", reset=reset)
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(X, labels)
+        if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
+            raise ValueError("Input y contains NaN or infinity; pass a label for each row.")
+        check_classification_targets(labels)
+        return X, labels
+
+    def _weights(self, X: Any, labels: NDArray[Any], sample_weight: Any) -> FloatArray:
+        weight = check_weight(sample_weight, X, name="sample_weight")
+        if self.class_weight is not None:
+            of_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=labels, sample_weight=weight
+            )
+            weight = weight * of_class[np.searchsorted(self.classes_, labels)]
+        return weight
+
+    def _check_classes(self, rows: Rows) -> None:
+        total = rows.groups.class_weight
+        present = self.classes_[total > 0.0]
+        if len(present) < 2:
+            raise ValueError(
+                f"MetricLearner needs rows of at least two classes, but y has only one class: "
+                f"{present[0]!r}."
+            )
+        if LOSSES[self.loss].pairs and not np.any(rows.groups.partner_weight > 0.0):
+            raise ValueError(
+                f"MetricLearner needs a class with at least two rows, but each of the "
+                f"{len(present)} classes has a single one. Is y a class label?"
+            )
+        if self.positives == "neighbors" and LOSSES[self.loss].pairs:
+            smallest = rows.groups.partner_weight[rows.groups.partner_weight > 0.0].min()
+            if smallest < self.n_neighbors:
+                warnings.warn(
+                    f"n_neighbors={self.n_neighbors}, but a class has only {smallest:g} other "
+                    "rows; there the target neighbours are fewer.",
+                    UserWarning,
+                    stacklevel=stack_level(),
+                )
+
+    def _settings(self, classes: NDArray[Any]) -> Settings:
+        loss = LOSSES[self.loss]
+        diverges = loss.products and self.alpha == 0.0 and not self.normalize
+        return Settings(
+            loss=self.loss,
+            margin=margin_matrix(self.margin, classes, loss=self.loss, symmetric=loss.symmetric),
+            margin2=float(self.margin2),
+            positives=self.positives,
+            n_neighbors=self.n_neighbors,
+            mining=self.mining,
+            normalize=self.normalize,
+            alpha=_RIDGE if diverges else float(self.alpha),
+            pull_weight=float(self.pull_weight),
+            n_jobs=self.n_jobs,
+        )
+
+    def _start(self, rows: Rows, settings: Settings, draws: np.random.Generator) -> FloatArray:
+        """Return the start in standardised coordinates."""
+        n_features = rows.n_features
+        n_components = n_features if self.n_components is None else self.n_components
+        if n_components > n_features:
+            raise ValueError(
+                f"n_components={n_components} must not be greater than the number of features, "
+                f"{n_features}."
+            )
+        if self.warm_start and hasattr(self, "components_"):
+            return self._given_start(self.components_, "The components of the fit before", rows)
+        if not isinstance(self.init, str):
+            init = check_array(self.init, dtype=np.float64, input_name="init")
+            return self._given_start(init, "init", rows)
+        first = start(rows, self.init, n_components, draws)
+        classes = ~np.eye(len(settings.margin), dtype=bool)
+        length = float(settings.margin[classes].mean())
+        if LOSSES[self.loss].symmetric:  # margins of distances, not of their squares
+            length = length**2
+        if length <= 0.0:
+            length = 1.0
+        return scaled_start(rows, first, self.n_neighbors, length, n_jobs=self.n_jobs)
+
+    def _given_start(self, given: FloatArray, name: str, rows: Rows) -> FloatArray:
+        n_components = given.shape[0] if self.n_components is None else self.n_components
+        if given.shape != (n_components, rows.n_features) or n_components > rows.n_features:
+            raise ValueError(
+                f"{name} must have the shape (n_components, n_features) = "
+                f"{(n_components, rows.n_features)}, got {given.shape}."
+            )
+        if not np.any(given):
+            raise ValueError(f"{name} is zero, where the gradient of each loss vanishes.")
+        result: FloatArray = given * rows.scale
+        return result
+
+    def _schedule(self, rows: Rows, settings: Settings, report: Any) -> Schedule:
+        solver = self.solver
+        if solver == "auto":
+            solver = "adam" if len(rows) > _LARGE or settings.mines else "lbfgs"
+        counts = np.diff(rows.groups.bounds)
+        holds_out = self.early_stopping
+        if holds_out == "auto":
+            holds_out = bool(counts[counts > 1].min(initial=len(rows)) >= _LEAST_HELD_OUT)
+        if solver == "lbfgs" and not settings.selects_anew:
+            holds_out = False
+        if self.n_passes != "auto":
+            n_passes = int(self.n_passes)
+        elif solver == "adam":
+            n_passes = self.max_iter
+        else:
+            n_passes = _MOST_PASSES if holds_out else _USUAL_PASSES
+        if solver == "lbfgs" and not settings.selects_anew:
+            n_passes = 1
+        callback = self.callback
+        return Schedule(
+            solver=solver,
+            n_passes=n_passes,
+            max_iter=self.max_iter,
+            tol=float(self.tol),
+            batch_size=self.batch_size,
+            learning_rate=float(self.learning_rate),
+            validation_fraction=float(self.validation_fraction) if holds_out else None,
+            callback=None if callback is None else lambda L, n: callback(L / rows.scale, n),
+            report=report,
+        )
+
+    @contextlib.contextmanager
+    def _progress(self) -> Iterator[Callable[[float], Any] | None]:
+        if not self.verbose:
+            yield None
+            return
+        from tqdm.auto import tqdm
+
+        with tqdm(desc=f"MetricLearner ({self.loss})", unit="it") as bar:
+
+            def report(value: float) -> None:
+                bar.set_postfix(loss=f"{value:.5g}", refresh=False)
+                bar.update()
+
+            yield report
+
+    # ----------------------------------------------------------------------------------
+    # batches
+
+    @fit_method
+    def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Let Adam see a batch of rows once.
+
+        Target neighbours and negatives are those within the batch. The first batch tells the means
+        and scales of the features, and the start.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will come, for the first call; None takes those in `y`.
+
+        Returns
+        -------
+        MetricLearner
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is not finite, a label is not among the classes, or there is one class.
+        """
+        first_call = not hasattr(self, "components_")
+        X, labels = self._check(X, y, reset=first_call)
+        if first_call:
+            self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            raise ValueError(
+                f"classes={classes!r} differs from those of the first call, "
+                f"{self.classes_.tolist()}."
+            )
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has the label {unknown[0]!r}, which is not among the classes "
+                f"{self.classes_.tolist()}. Pass all labels as `classes` to the first call."
+            )
+        codes = np.searchsorted(self.classes_, labels)
+        weight = self._weights(X, labels, None)
+        settings = self._settings(self.classes_)
+        units = None if first_call else (self.mean_, self._scale)
+        rows = standardised_rows(X, codes, len(self.classes_), weight, units)
+        return self._one_epoch(rows, settings, first_call=first_call)
+
+    def _one_epoch(self, rows: Rows, settings: Settings, *, first_call: bool) -> Self:
+        draws = generator(self.random_state)
+        if first_call:
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    "MetricLearner needs at least two classes, but y has only one class: "
+                    f"{self.classes_[0]!r}. Pass all labels as `classes`."
+                )
+            components = self._start(rows, settings, draws)
+        else:
+            components = self.components_ * rows.scale
+        state = getattr(self, "_adam", None)
+        if state is None:
+            state = AdamState(np.zeros_like(components), np.zeros_like(components))
+        else:
+            state = AdamState(state.first.copy(), state.second.copy(), state.n_steps)
+        unit = getattr(self, "_unit", None)
+        if unit is None:
+            unit = float(np.sqrt(np.mean(components**2) * components.shape[1]))
+        n_iter = 0 if first_call else self.n_iter_
+        targets = target_neighbors(rows, components, settings) if settings.uses_targets else None
+        rate = self.learning_rate * unit / np.sqrt(1.0 + n_iter)
+        components, loss = adam_epoch(
+            rows, components, state, settings, targets, self.batch_size, rate, draws
+        )
+        curve = [*([] if first_call else self.loss_curve_), loss]
+        self._adam, self._unit = state, unit
+        return self._store(Fit(components, loss, curve, n_iter + 1, n_iter + 1, None, True), rows)
+
+    # ----------------------------------------------------------------------------------
+    # use
+
+    def _embed(self, X: Any) -> FloatArray:
+        """Return rows as distances are measured: centred, and of unit length with `normalize`."""
+        if is_sparse(X):
+            Z = np.asarray(X @ self.components_.T) - self.components_ @ self.mean_
+        else:
+            Z = (X - self.mean_) @ self.components_.T
+        return unit_rows(np.ascontiguousarray(Z))[0] if self.normalize else Z
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Map rows into the embedding.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            ``X @ components_.T``, or with `normalize` the rows of ``(X - mean_) @ components_.T``
+            at unit length. float32 is kept.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), accept_sparse="csr", reset=False)
+        dtype = X.dtype
+        X = X.astype(np.float64, copy=False)
+        Z = self._embed(X) if self.normalize else np.asarray(X @ self.components_.T)
+        result: NDArray[Any] = Z.astype(dtype, copy=False)
+        return result
+
+    def score(self, X: Any, y: ArrayLike) -> float:
+        """Return the mean average precision at R of the embedding of labelled rows.
+
+        Each row queries the others: :func:`mean_average_precision_at_r`. It depends neither on the
+        loss nor on the scale of the components, so that a grid search can compare losses.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
+        check_is_fitted(self)
+        X, labels = self._check(X, y, reset=False)
+        return mean_average_precision_at_r(self._embed(X), labels, n_jobs=self.n_jobs)
+
+    def get_mahalanobis_matrix(self) -> FloatArray:
+        """Return the matrix M of the squared distance (x - x')' M (x - x').
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            ``components_.T @ components_``. With `normalize` it describes the map before rows are
+            divided by their lengths.
+        """
+        check_is_fitted(self)
+        matrix: FloatArray = self.components_.T @ self.components_
+        return matrix
+
+    def pair_distance(self, pairs: ArrayLike) -> FloatArray:
+        """Return the learned distance of pairs of rows.
+
+        Parameters
+        ----------
+        pairs : array-like of shape (n_pairs, 2, n_features)
+            The pairs.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+            Distances of their embeddings.
+        """
+        check_is_fitted(self)
+        given = check_array(pairs, dtype=np.float64, allow_nd=True, input_name="pairs")
+        if given.ndim != 3 or given.shape[1:] != (2, self.n_features_in_):
+            raise ValueError(
+                f"pairs must have the shape (n_pairs, 2, {self.n_features_in_}), got {given.shape}."
+            )
+        if self.normalize:
+            difference = self._embed(given[:, 0]) - self._embed(given[:, 1])
+        else:
+            difference = (given[:, 0] - given[:, 1]) @ self.components_.T
+        distances: FloatArray = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return distances
+
+    def pair_score(self, pairs: ArrayLike) -> FloatArray:
+        """Return minus the learned distance: the higher, the more alike.
+
+        Parameters
+        ----------
+        pairs : array-like of shape (n_pairs, 2, n_features)
+            The pairs.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+            The scores.
+        """
+        return -self.pair_distance(pairs)
+
+    def get_metric(self) -> Callable[[ArrayLike, ArrayLike], float]:
+        """Return the learned distance as a function of two rows.
+
+        An estimator that calls it for each pair is two orders of magnitude slower than one that
+        gets the rows of :meth:`transform`.
+
+        Returns
+        -------
+        callable
+            ``metric(u, v)``, the distance of two rows of shape (n_features,).
+        """
+        check_is_fitted(self)
+        learner = self
+
+        def metric(u: ArrayLike, v: ArrayLike) -> float:
+            pair = np.stack([np.asarray(u, dtype=float), np.asarray(v, dtype=float)])
+            return float(learner.pair_distance(pair[None])[0])
+
+        return metric
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.one_d_labels = True
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

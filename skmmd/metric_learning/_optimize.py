@@ -1,0 +1,391 @@
+"""Solvers: L-BFGS over passes, Adam over batches, and when to stop."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from skmmd._chunked import kept_threads, single_threaded_blas
+from skmmd.metric_learning._groups import Targets
+from skmmd.metric_learning._objective import (
+    Settings,
+    embedding,
+    evaluate,
+    make_problem,
+    target_neighbors,
+)
+from skmmd.metric_learning._retrieval import retrieval
+from skmmd.metric_learning._rows import Rows
+
+__all__ = ["AdamState", "Fit", "Schedule", "adam_epoch", "fit_components"]
+
+FloatArray = NDArray[np.float64]
+
+_PATIENCE = 2  # passes without a better validation score
+_ADAM_PATIENCE = 10  # epochs
+_MOST_VALIDATED = 2000  # rows of the hold-out that are scored
+_CORRECTIONS = 10  # pairs that L-BFGS remembers
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and by what the objective is minimised.
+
+    Parameters
+    ----------
+    solver : {"lbfgs", "adam"}
+        The solver.
+    n_passes : int
+        How often target neighbours and mined negatives are selected, at most.
+    max_iter : int
+        Most iterations of L-BFGS in a pass, or epochs of Adam.
+    tol : float
+        Relative decrease of the objective at which it stops.
+    batch_size : int
+        Rows in a batch of Adam.
+    learning_rate : float
+        Step size of Adam.
+    validation_fraction : float or None
+        Share of the rows that are held out to tell when to stop; None holds out none.
+    callback : callable or None
+        Called with the components, in standardised coordinates, and the number of iterations.
+    report : callable or None
+        Called with the loss of each iteration.
+    """
+
+    solver: str
+    n_passes: int
+    max_iter: int
+    tol: float
+    batch_size: int
+    learning_rate: float
+    validation_fraction: float | None
+    callback: Callable[[FloatArray, int], Any] | None = None
+    report: Callable[[float], Any] | None = None
+
+
+class Fit(NamedTuple):
+    """What came out."""
+
+    components: FloatArray
+    loss: float
+    loss_curve: list[float]
+    n_iter: int
+    n_passes: int
+    validation_score: float | None
+    converged: bool
+
+
+def fit_components(
+    rows: Rows,
+    components: FloatArray,
+    settings: Settings,
+    schedule: Schedule,
+    generator: np.random.Generator,
+) -> Fit:
+    """Minimise the objective from the given components.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    components : ndarray of shape (n_components, n_features)
+        The start, in standardised coordinates.
+    settings : Settings
+        The objective.
+    schedule : Schedule
+        The solver.
+    generator : numpy.random.Generator
+        Draws hold-outs, batches and mined negatives.
+
+    Returns
+    -------
+    Fit
+        Components in standardised coordinates, and how they were found.
+    """
+    # BLAS threads would wait for each other over vectors this short.
+    with kept_threads(), single_threaded_blas():
+        if schedule.solver == "adam":
+            return _adam(rows, components, settings, schedule, generator)
+        return _passes(rows, components, settings, schedule, generator)
+
+
+# --------------------------------------------------------------------------------------
+# hold-out
+
+
+def _held_out(
+    rows: Rows, fraction: float | None, generator: np.random.Generator
+) -> tuple[Rows, Rows | None]:
+    """Split off the same share of each class; classes of fewer than four rows stay whole."""
+    if fraction is None:
+        return rows, None
+    fraction = min(fraction, _MOST_VALIDATED / len(rows))
+    bounds = rows.groups.bounds
+    held = np.zeros(len(rows), dtype=bool)
+    for first, last in itertools.pairwise(bounds):
+        size = int(last - first)
+        n_held = min(max(round(fraction * size), 1), size - 2) if size >= 4 else 0
+        held[first + generator.permutation(size)[:n_held]] = True
+    if not held.any():
+        return rows, None
+    return rows.take(np.flatnonzero(~held)), rows.take(np.flatnonzero(held))
+
+
+def _validated(train: Rows, held: Rows, components: FloatArray, settings: Settings) -> float:
+    """Return the R-precision of held-out rows among the training rows."""
+    precision = retrieval(
+        embedding(held, components, settings),
+        held.groups.codes,
+        embedding(train, components, settings),
+        train.groups.codes,
+        n_jobs=settings.n_jobs,
+    ).precision
+    return float(np.nanmean(precision))
+
+
+# --------------------------------------------------------------------------------------
+# L-BFGS
+
+
+@dataclass
+class _Progress:
+    """The iterations so far."""
+
+    schedule: Schedule
+    curve: list[float] = field(default_factory=list)
+
+    def step(self, components: FloatArray, value: float) -> None:
+        self.curve.append(value)
+        if self.schedule.callback is not None:
+            self.schedule.callback(components, len(self.curve))
+        if self.schedule.report is not None:
+            self.schedule.report(value)
+
+
+def _lbfgs(
+    rows: Rows,
+    components: FloatArray,
+    settings: Settings,
+    progress: _Progress,
+    generator: np.random.Generator,
+) -> tuple[FloatArray, float, bool]:
+    """Minimise with the positives and negatives that the start selects."""
+    schedule = progress.schedule
+    problem = make_problem(rows, components, settings, generator)
+    shape = components.shape
+
+    def objective(flat: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = evaluate(flat.reshape(shape), rows, problem, settings)
+        return value, gradient.ravel()
+
+    def after(intermediate_result: Any) -> None:
+        progress.step(intermediate_result.x.reshape(shape), float(intermediate_result.fun))
+
+    result = minimize(
+        objective,
+        components.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=after,
+        options={
+            "maxiter": schedule.max_iter,
+            "maxfun": 20 * schedule.max_iter,
+            "ftol": schedule.tol,
+            "gtol": 1e-12,
+            "maxcor": _CORRECTIONS,
+        },
+    )
+    # 1: too many iterations; anything else is as low as the line search gets.
+    return result.x.reshape(shape), float(result.fun), result.status != 1
+
+
+def _passes(
+    rows: Rows,
+    components: FloatArray,
+    settings: Settings,
+    schedule: Schedule,
+    generator: np.random.Generator,
+) -> Fit:
+    """Run L-BFGS once for each selection of what is compared."""
+    progress = _Progress(schedule)
+    n_passes, score = schedule.n_passes, None
+    train, held = _held_out(rows, schedule.validation_fraction, generator)
+    if held is not None:
+        n_passes, score = _best_pass(train, held, components, settings, progress, generator)
+    loss, converged = np.nan, True
+    for _ in range(n_passes):
+        components, loss, converged = _lbfgs(rows, components, settings, progress, generator)
+    curve = progress.curve or [loss]  # it may start at the minimum
+    return Fit(components, loss, curve, len(curve), n_passes, score, converged)
+
+
+def _best_pass(
+    train: Rows,
+    held: Rows,
+    components: FloatArray,
+    settings: Settings,
+    progress: _Progress,
+    generator: np.random.Generator,
+) -> tuple[int, float]:
+    """Return the number of passes that is best for rows held out, and their score."""
+    best, n_best = -np.inf, 1
+    for n_passes in range(1, progress.schedule.n_passes + 1):
+        components, *_ = _lbfgs(train, components, settings, progress, generator)
+        score = _validated(train, held, components, settings)
+        if score > best:
+            best, n_best = score, n_passes
+        elif n_passes - n_best >= _PATIENCE:
+            break
+    return n_best, best
+
+
+# --------------------------------------------------------------------------------------
+# Adam
+
+
+@dataclass
+class AdamState:
+    """Moving moments of the gradient.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (n_components, n_features)
+        Moving means of the gradient and of its squares.
+    n_steps : int
+        How many steps they have seen.
+    """
+
+    first: FloatArray
+    second: FloatArray
+    n_steps: int = 0
+
+    def step(self, components: FloatArray, gradient: FloatArray, rate: float) -> FloatArray:
+        """Return the components one step further."""
+        self.n_steps += 1
+        self.first += 0.1 * (gradient - self.first)
+        self.second += 0.001 * (gradient**2 - self.second)
+        first = self.first / (1.0 - 0.9**self.n_steps)
+        second = self.second / (1.0 - 0.999**self.n_steps)
+        moved: FloatArray = components - rate * first / (np.sqrt(second) + 1e-8)
+        return moved
+
+
+def _batches(rows: Rows, batch_size: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:
+    """Deal out the rows so that each batch has its share of each class."""
+    n_batches = max(round(len(rows) / batch_size), 1)
+    batch = np.empty(len(rows), dtype=np.intp)
+    start = 0
+    bounds = rows.groups.bounds
+    for first, last in itertools.pairwise(bounds):
+        shuffled = generator.permutation(int(last - first))
+        # The dealing goes on where the class before ended, so that batches are equally large.
+        batch[first + shuffled] = (start + np.arange(len(shuffled))) % n_batches
+        start += len(shuffled)
+    order = generator.permutation(n_batches)
+    return [np.flatnonzero(batch == number) for number in order]
+
+
+def _with_targets(rows: Rows, anchors: NDArray[np.intp], targets: Targets) -> tuple[Rows, Targets]:
+    """Return some anchors with their target neighbours; only the anchors have targets."""
+    index = targets.index[anchors]
+    taken = targets.weight[anchors]
+    used = np.unique(np.concatenate([anchors, index[taken > 0.0]]))
+    local = np.repeat(np.arange(len(used), dtype=np.int64)[:, None], index.shape[1], axis=1)
+    weight = np.zeros((len(used), index.shape[1]))
+    place = np.searchsorted(used, anchors)
+    local[place] = np.where(taken > 0.0, np.searchsorted(used, index), local[place])
+    weight[place] = taken
+    return rows.take(used), Targets(local, weight)
+
+
+def adam_epoch(
+    rows: Rows,
+    components: FloatArray,
+    state: AdamState,
+    settings: Settings,
+    targets: Targets | None,
+    batch_size: int,
+    rate: float,
+    generator: np.random.Generator,
+) -> tuple[FloatArray, float]:
+    """Let Adam see all rows once.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    components : ndarray of shape (n_components, n_features)
+        Where it is.
+    state : AdamState
+        Moments; are brought up to date.
+    settings : Settings
+        The objective.
+    targets : Targets or None
+        The target neighbours of all rows, if they are the positives.
+    batch_size : int
+        Rows in a batch, target neighbours among them.
+    rate : float
+        Step size.
+    generator : numpy.random.Generator
+        Deals out the batches.
+
+    Returns
+    -------
+    components : ndarray of shape (n_components, n_features)
+        Where it ends.
+    loss : float
+        The mean objective of the batches.
+    """
+    values = []
+    n_anchors = batch_size if targets is None else batch_size // (1 + targets.index.shape[1])
+    for anchors in _batches(rows, max(n_anchors, 2), generator):
+        if targets is None:
+            part, mine = rows.take(anchors), None
+        else:
+            part, mine = _with_targets(rows, anchors, targets)
+        problem = make_problem(part, components, settings, generator, targets=mine)
+        value, gradient = evaluate(components, part, problem, settings)
+        components = state.step(components, gradient, rate)
+        values.append(value)
+    return components, float(np.mean(values))
+
+
+def _adam(
+    rows: Rows,
+    components: FloatArray,
+    settings: Settings,
+    schedule: Schedule,
+    generator: np.random.Generator,
+) -> Fit:
+    """Run Adam until rows held out, or without any the loss, get no better."""
+    progress = _Progress(schedule)
+    train, held = _held_out(rows, schedule.validation_fraction, generator)
+    state = AdamState(np.zeros_like(components), np.zeros_like(components))
+    unit = schedule.learning_rate * float(np.sqrt(np.mean(components**2) * components.shape[1]))
+    best, kept, score, since = np.inf, components, None, 0
+    targets, n_selected = None, 0
+    for epoch in range(schedule.max_iter):
+        if settings.uses_targets and epoch * schedule.n_passes >= n_selected * schedule.max_iter:
+            targets = target_neighbors(train, components, settings)
+            n_selected += 1
+        rate = unit / np.sqrt(1.0 + epoch)
+        components, value = adam_epoch(
+            train, components, state, settings, targets, schedule.batch_size, rate, generator
+        )
+        progress.step(components, value)
+        if held is not None:
+            value = -_validated(train, held, components, settings)
+        since += 1
+        if not np.isfinite(best) or value < best - schedule.tol * abs(best):
+            best, kept, since = value, components, 0
+        if since >= _ADAM_PATIENCE:
+            break
+    if held is not None:
+        score = -best
+    curve, converged = progress.curve, since >= _ADAM_PATIENCE
+    return Fit(kept, curve[-1], curve, len(curve), max(n_selected, 1), score, converged)
