@@ -630,6 +630,32 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
 
 
 # --------------------------------------------------------------------------------------
+# neighbourhood components analysis
+
+
+def _nca(Z: FloatArray, problem: Problem) -> Terms:
+    """Sum 1 - p over rows, p the share of the own class in the softmax of -D to all others."""
+    groups = problem.groups
+
+    def work(lane: Lane, rows: slice) -> None:
+        tile = lane.tile(rows, slice(0, len(Z)))
+        i = np.arange(rows.start, rows.stop)
+        taken = np.tile(groups.weight, (len(i), 1))
+        taken[i - rows.start, i] = groups.own_weight[rows]  # a row is no neighbour of itself
+        nearest = np.where(taken > 0.0, tile.values, np.inf).min(axis=1, keepdims=True)
+        share = taken * np.exp(np.minimum(nearest - tile.values, 0.0))
+        share /= share.sum(axis=1, keepdims=True)
+        same = groups.codes[rows, None] == groups.codes
+        p = (share * same).sum(axis=1, keepdims=True)
+        weight = groups.weight[rows, None]
+        tile.derivatives[:] = weight * share * (same - p)
+        lane.add((float((weight * (1.0 - p)).sum()), float(weight[p < 1.0].sum())))
+        lane.push(tile)
+
+    return sweep(Z, work, n_jobs=problem.n_jobs)
+
+
+# --------------------------------------------------------------------------------------
 # mined negatives
 
 
@@ -698,4 +724,5 @@ LOSSES = {
         kinds=(_TRIPLETS, _QUADRUPLETS), mined=(_MINED_TRIPLETS, _QUADRUPLETS), pull="targets"
     ),
     "lifted_structure": Loss(kinds=(Kind(_n_unordered, _lifted),), symmetric=True),
+    "nca": Loss(kinds=(Kind(_n_rows, _nca),), pairs=False),
 }
