@@ -956,9 +956,8 @@ def positive_pairs(Z, y, w, n_neighbors=None):
             copies = max(w[a] - 1, 0.0) if p == a else w[p]
             places = copies if p == a else max(w[p], 1.0)
             if min(places, left) > 0:
-                share = min(left / places, 1.0)
-                pairs.append((a, p, w[a] * copies * share))
-                left -= places * share
+                pairs.append((a, p, w[a] * copies * min(left / places, 1.0)))
+                left -= places
     return pairs
 
 
