@@ -284,6 +284,30 @@ def test_sparse_equals_dense(loss, form):
     assert isinstance(ours.transform(form(X)), np.ndarray)
 
 
+@pytest.mark.parametrize("init", ["auto", "pca", "lda"])
+@pytest.mark.parametrize("unit", [1.0, 2.0**-14])
+def test_sparse_rows_far_from_the_origin(init, unit):
+    """However far the mean is above the deviation, no negative variance is left behind."""
+    X, y = clusters(60, 4)
+    X = X * unit + 2.0**20
+    dense, ours = (
+        brief(init=init, n_components=2).fit(rows, y) for rows in (X, sparse.csr_array(X))
+    )
+    assert np.isfinite(ours.components_).all()
+    if unit == 1.0:
+        assert ours.score(X, y) == pytest.approx(dense.score(X, y), abs=0.02)
+
+
+def test_balanced_weights_of_a_class_without_weight():
+    """A class whose rows all have weight 0 is gone, and nothing is divided by its weight."""
+    X, y = clusters(40)
+    ours = brief(class_weight="balanced").fit(X, y, sample_weight=(y != 1).astype(float))
+    X[y == 1] += 100.0
+    again = brief(class_weight="balanced").fit(X, y, sample_weight=(y != 1).astype(float))
+    assert np.isfinite(ours.components_).all()
+    np.testing.assert_array_equal(again.components_, ours.components_)
+
+
 @each_loss
 def test_integer_weights_are_copies(loss):
     X, y = clusters(40)
