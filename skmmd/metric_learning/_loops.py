@@ -12,6 +12,7 @@ from skmmd._jit import exp, log, loop
 
 # Below this fraction of the squared norms, a squared distance from products has lost digits.
 _CLOSE = 1e-3
+_STRIP = 16  # columns, in most of which no hinge is active after a while
 
 
 @loop
@@ -244,10 +245,13 @@ def few_hinges(
     margin,
     weight,
     thresholds,
+    farthest,
     taken,
     n_violators,
 ):
     """Sum the hinges (threshold + margin - distance)+ over the negatives, for few thresholds a row.
+
+    Each pair of rows of different classes is met once, with either as the anchor.
 
     Parameters
     ----------
@@ -261,9 +265,13 @@ def few_hinges(
         Margin of [class of anchor, class of negative].
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
-    thresholds, taken : ndarray of shape (n_rows, n_targets)
-        Squared distances of the positives, and their weights.
-    n_violators : ndarray of shape (n_rows, n_targets)
+    thresholds : ndarray of shape (n_targets, n_samples)
+        Squared distances of the positives of each row.
+    farthest : ndarray of shape (n_samples,)
+        The largest of them.
+    taken : ndarray of shape (n_targets, n_samples)
+        Weights of the pairs.
+    n_violators : ndarray of shape (n_targets, n_samples)
         The weight of violators of each positive; is added to.
 
     Returns
@@ -284,24 +292,37 @@ def few_hinges(
         while begin < last_column:
             other = codes[begin]
             end = min(bounds[other + 1], last_column)
-            if other != own:
-                m = margin[own, other]
-                for t in range(thresholds.shape[1]):
-                    w = weight[i] * taken[r, t]
-                    if w == 0.0:
-                        continue
-                    threshold = thresholds[r, t] + m
-                    total = 0.0
-                    count = 0.0
-                    for j in range(begin, end):
-                        gap = threshold - distances[r, j - first_column]
-                        active = weight[j] if gap > 0.0 else 0.0
-                        total += active * gap
-                        count += active
-                        derivatives[r, j - first_column] -= w * active
-                    value += w * total
-                    n_active += w * count
-                    n_violators[r, t] += count
+            if other <= own:
+                begin = end
+                continue
+            end = min(begin + _STRIP, end)
+            m = margin[other, own]
+            limit = farthest[i] + margin[own, other]
+            n_near = 0
+            for j in range(begin, end):
+                n_near += distances[r, j - first_column] < max(limit, farthest[j] + m)
+            for t in range(thresholds.shape[0] if n_near > 0 else 0):
+                w = taken[t, i]
+                threshold = thresholds[t, i] + margin[own, other] if w > 0.0 else -np.inf
+                total = 0.0
+                count = 0.0
+                reverse_total = 0.0
+                reverse_count = 0.0
+                for j in range(begin, end):
+                    distance = distances[r, j - first_column]
+                    gap = threshold - distance
+                    active = weight[j] if gap > 0.0 else 0.0
+                    total += active * max(gap, 0.0)
+                    count += active
+                    reverse = thresholds[t, j] + m - distance
+                    reverse_active = taken[t, j] if reverse > 0.0 else 0.0
+                    reverse_total += reverse_active * reverse
+                    reverse_count += reverse_active
+                    n_violators[t, j] += weight[i] if reverse > 0.0 else 0.0
+                    derivatives[r, j - first_column] -= w * active + weight[i] * reverse_active
+                value += w * total + weight[i] * reverse_total
+                n_active += w * count + weight[i] * reverse_count
+                n_violators[t, i] += count
             begin = end
     return value, n_active
 

@@ -240,14 +240,17 @@ def _triplets(Z: FloatArray, problem: Problem) -> Terms:
 
 
 def _target_triplets(Z: FloatArray, problem: Problem) -> Terms:
-    groups, targets = problem.groups, problem.targets
-    assert targets is not None
+    groups = problem.groups
     pairs, weight = _target_pairs(problem)
-    thresholds = _distances(pairs, Z).reshape(targets.index.shape)
-    n_violators = np.zeros_like(thresholds)  # each lane writes rows of its own
+    distances = _distances(pairs, Z)
+    # Row by row of all first targets, then all second ones: what the loop reads side by side.
+    thresholds = np.ascontiguousarray(distances.reshape(len(Z), -1).T)
+    taken = np.ascontiguousarray(weight.reshape(len(Z), -1).T)
+    farthest = thresholds.max(axis=0, where=taken > 0.0, initial=-np.inf)
 
     def work(lane: Lane, rows: slice) -> None:
-        for tile in lane.tiles(rows):
+        first = int(groups.bounds[groups.codes[rows.start] + 1])
+        for tile in lane.tiles(rows, first=first):
             lane.add(
                 _loops.few_hinges(
                     tile.values,
@@ -258,16 +261,18 @@ def _target_triplets(Z: FloatArray, problem: Problem) -> Terms:
                     groups.bounds,
                     problem.margin,
                     groups.weight,
-                    thresholds[rows],
-                    targets.weight[rows],
-                    n_violators[rows],
+                    thresholds,
+                    farthest,
+                    taken,
+                    lane.extra.reshape(thresholds.shape),
                 )
             )
             lane.push(tile)
 
-    terms = sweep(Z, work, n_jobs=problem.n_jobs)
+    terms = sweep(Z, work, n_jobs=problem.n_jobs, n_extra=thresholds.size)
+    n_violators = terms.extra.reshape(thresholds.shape).T.ravel()
     moved = np.zeros_like(Z)
-    _loops.push_pairs(pairs, weight * n_violators.ravel(), Z, moved)
+    _loops.push_pairs(pairs, weight * n_violators, Z, moved)
     return terms._replace(gradient=terms.gradient + 2.0 * moved)
 
 
