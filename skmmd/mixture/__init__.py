@@ -1,8 +1,9 @@
 """Gaussian mixtures by EM.
 
 estimator: X, sample_weight                     (_gaussian_mixture, _selection)
+ -> Settings -> Model                           (_model)
  -> Data: blocks, patterns of NaN, chunks       (_data, _chunks)
- -> Sample -> where to start                    (_start)
+ -> Sample -> where to start -> best fit        (_start, _fit)
  -> steps: block_stats -> merge -> maximize     (_em, _acceleration, _sweep, _loops)
  -> Parameters                                  (_parameters) -> conditional ones (_conditional)
 """

@@ -231,6 +231,105 @@ def softmax(joint, n_components, weight, weight_start, n_rows, top, total):
 
 
 @loop
+def accumulate_four(responsibilities, features, k, p, sums):
+    """Add the products of four components and four features to `sums`.
+
+    Parameters
+    ----------
+    responsibilities, features : array
+        As in `accumulate`.
+    k, p : int
+        The first component, and the first feature.
+    sums : array
+        Components by features; added to.
+    """
+    width = features.shape[1]
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+    for b in range(width):
+        f0 = features[p, b]
+        f1 = features[p + 1, b]
+        f2 = features[p + 2, b]
+        f3 = features[p + 3, b]
+        r0 = responsibilities[k, b]
+        r1 = responsibilities[k + 1, b]
+        r2 = responsibilities[k + 2, b]
+        r3 = responsibilities[k + 3, b]
+        s00 += r0 * f0
+        s01 += r0 * f1
+        s02 += r0 * f2
+        s03 += r0 * f3
+        s10 += r1 * f0
+        s11 += r1 * f1
+        s12 += r1 * f2
+        s13 += r1 * f3
+        s20 += r2 * f0
+        s21 += r2 * f1
+        s22 += r2 * f2
+        s23 += r2 * f3
+        s30 += r3 * f0
+        s31 += r3 * f1
+        s32 += r3 * f2
+        s33 += r3 * f3
+    sums[k, p] += s00
+    sums[k, p + 1] += s01
+    sums[k, p + 2] += s02
+    sums[k, p + 3] += s03
+    sums[k + 1, p] += s10
+    sums[k + 1, p + 1] += s11
+    sums[k + 1, p + 2] += s12
+    sums[k + 1, p + 3] += s13
+    sums[k + 2, p] += s20
+    sums[k + 2, p + 1] += s21
+    sums[k + 2, p + 2] += s22
+    sums[k + 2, p + 3] += s23
+    sums[k + 3, p] += s30
+    sums[k + 3, p + 1] += s31
+    sums[k + 3, p + 2] += s32
+    sums[k + 3, p + 3] += s33
+
+
+@loop
+def accumulate_two(responsibilities, features, k, p, sums):
+    """Add the products of two components and four features to `sums`.
+
+    Parameters
+    ----------
+    responsibilities, features : array
+        As in `accumulate`.
+    k, p : int
+        The first component, and the first feature.
+    sums : array
+        Components by features; added to.
+    """
+    width = features.shape[1]
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+    for b in range(width):
+        f0 = features[p, b]
+        f1 = features[p + 1, b]
+        f2 = features[p + 2, b]
+        f3 = features[p + 3, b]
+        r0 = responsibilities[k, b]
+        r1 = responsibilities[k + 1, b]
+        s00 += r0 * f0
+        s01 += r0 * f1
+        s02 += r0 * f2
+        s03 += r0 * f3
+        s10 += r1 * f0
+        s11 += r1 * f1
+        s12 += r1 * f2
+        s13 += r1 * f3
+    sums[k, p] += s00
+    sums[k, p + 1] += s01
+    sums[k, p + 2] += s02
+    sums[k, p + 3] += s03
+    sums[k + 1, p] += s10
+    sums[k + 1, p + 1] += s11
+    sums[k + 1, p + 2] += s12
+    sums[k + 1, p + 3] += s13
+
+
+@loop
 def accumulate(responsibilities, features, sums):
     """Add ``responsibilities @ features.T`` to `sums`: few of both, in loops.
 
@@ -254,74 +353,9 @@ def accumulate(responsibilities, features, sums):
     n_fours = n_components - n_components % 4
     for p in range(1, n_columns, 4):
         for k in range(0, n_fours, 4):
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
-            for b in range(width):
-                f0 = features[p, b]
-                f1 = features[p + 1, b]
-                f2 = features[p + 2, b]
-                f3 = features[p + 3, b]
-                r0 = responsibilities[k, b]
-                r1 = responsibilities[k + 1, b]
-                r2 = responsibilities[k + 2, b]
-                r3 = responsibilities[k + 3, b]
-                s00 += r0 * f0
-                s01 += r0 * f1
-                s02 += r0 * f2
-                s03 += r0 * f3
-                s10 += r1 * f0
-                s11 += r1 * f1
-                s12 += r1 * f2
-                s13 += r1 * f3
-                s20 += r2 * f0
-                s21 += r2 * f1
-                s22 += r2 * f2
-                s23 += r2 * f3
-                s30 += r3 * f0
-                s31 += r3 * f1
-                s32 += r3 * f2
-                s33 += r3 * f3
-            sums[k, p] += s00
-            sums[k, p + 1] += s01
-            sums[k, p + 2] += s02
-            sums[k, p + 3] += s03
-            sums[k + 1, p] += s10
-            sums[k + 1, p + 1] += s11
-            sums[k + 1, p + 2] += s12
-            sums[k + 1, p + 3] += s13
-            sums[k + 2, p] += s20
-            sums[k + 2, p + 1] += s21
-            sums[k + 2, p + 2] += s22
-            sums[k + 2, p + 3] += s23
-            sums[k + 3, p] += s30
-            sums[k + 3, p + 1] += s31
-            sums[k + 3, p + 2] += s32
-            sums[k + 3, p + 3] += s33
+            accumulate_four(responsibilities, features, k, p, sums)
         for k in range(n_fours, n_components, 2):
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            for b in range(width):
-                f0 = features[p, b]
-                f1 = features[p + 1, b]
-                f2 = features[p + 2, b]
-                f3 = features[p + 3, b]
-                r0 = responsibilities[k, b]
-                r1 = responsibilities[k + 1, b]
-                s00 += r0 * f0
-                s01 += r0 * f1
-                s02 += r0 * f2
-                s03 += r0 * f3
-                s10 += r1 * f0
-                s11 += r1 * f1
-                s12 += r1 * f2
-                s13 += r1 * f3
-            sums[k, p] += s00
-            sums[k, p + 1] += s01
-            sums[k, p + 2] += s02
-            sums[k, p + 3] += s03
-            sums[k + 1, p] += s10
-            sums[k + 1, p + 1] += s11
-            sums[k + 1, p + 2] += s12
-            sums[k + 1, p + 3] += s13
+            accumulate_two(responsibilities, features, k, p, sums)
 
 
 # --------------------------------------------------------------------------------------
@@ -530,6 +564,37 @@ def linearize(weights, means, covariances, factors, center, shape, shared, noise
 
 
 @loop
+def divide_shared(moments, n, n_features, shape, row):
+    """Add the second moments to a shared covariance and divide by the weight.
+
+    Parameters
+    ----------
+    moments : array
+        Second moments, summed over components.
+    n : float
+        Weight of the components.
+    n_features : int
+        Number of features.
+    shape : int
+        0 full, 1 diagonal, 2 spherical.
+    row : array
+        The covariance; changed.
+    """
+    d = n_features
+    column = 0
+    if shape == 0:
+        for i in range(d):
+            for j in range(i, d):
+                row[i * d + j] = (row[i * d + j] + moments[column]) / n
+                column += 1
+    elif shape == 1:
+        for i in range(d):
+            row[i] = (row[i] + moments[i]) / n
+    else:
+        row[0] = (row[0] + moments[0] / d) / n
+
+
+@loop
 def maximize(
     sums, moments, references, old_means, old_covariances, shape, shared, ridge, prior, strength,
     weights, means, covariances, factors,
@@ -611,23 +676,11 @@ def maximize(
             add_prior(row, n, d, shape, ridge, prior, strength)
     for k in range(n_components, weights.shape[0]):
         weights[k] = sums[k, 0] / total
-    if shared:
-        row = covariances[0]
-        if not gaussian > 0.0:
-            copy_row(old_covariances[0], covariances[0])
-        else:
-            column = 0
-            if shape == 0:
-                for i in range(d):
-                    for j in range(i, d):
-                        row[i * d + j] = (row[i * d + j] + moments[column]) / gaussian
-                        column += 1
-            elif shape == 1:
-                for i in range(d):
-                    row[i] = (row[i] + moments[i]) / gaussian
-            else:
-                row[0] = (row[0] + moments[0] / d) / gaussian
-            add_prior(row, gaussian, d, shape, ridge, prior, strength)
+    if shared and gaussian > 0.0:
+        divide_shared(moments, gaussian, d, shape, covariances[0])
+        add_prior(covariances[0], gaussian, d, shape, ridge, prior, strength)
+    elif shared:
+        copy_row(old_covariances[0], covariances[0])
     if not factorize(covariances, d, shape, factors):
         return -1
     return n_dead
@@ -1138,6 +1191,159 @@ def transform(
 
 
 @loop
+def split_pattern(observed, known, hidden):
+    """Write the features of a pattern that are observed, and the others.
+
+    Parameters
+    ----------
+    observed : array
+        1 where observed.
+    known, hidden : array of int
+        Written.
+
+    Returns
+    -------
+    int
+        How many are observed.
+    """
+    n_known = 0
+    n_hidden = 0
+    for i in range(observed.shape[0]):
+        if observed[i] != 0:
+            known[n_known] = i
+            n_known += 1
+        else:
+            hidden[n_hidden] = i
+            n_hidden += 1
+    return n_known
+
+
+@loop
+def normalize_pattern(first, last, weight, n_known, likelihood, responsibilities, log_density):
+    """Turn log joint densities of the rows of a pattern into responsibilities.
+
+    Parameters
+    ----------
+    first, last : int
+        Range of rows.
+    weight : array
+        Weight of each row, or none.
+    n_known : int
+        Number of features that are observed.
+    likelihood : float
+        What log densities are added to.
+    responsibilities : array
+        Changed.
+    log_density : array
+        Written.
+
+    Returns
+    -------
+    float
+        The likelihood, with these rows.
+    """
+    n_joint = responsibilities.shape[1]
+    for row in range(first, last):
+        top = -1.7e308
+        for k in range(n_joint):
+            top = max(top, responsibilities[row, k])
+        total = 0.0
+        for k in range(n_joint):
+            responsibilities[row, k] = exp(responsibilities[row, k] - top)
+            total += responsibilities[row, k]
+        for k in range(n_joint):
+            responsibilities[row, k] /= total
+        log_density[row] = (top + math.log(total)) if n_known > 0 else 0.0
+        w = weight[row] if weight.shape[0] > 0 else 1.0
+        likelihood += w * log_density[row] if w > 0.0 else 0.0
+    return likelihood
+
+
+@loop
+def accumulate_pattern(
+    X, first, last, weight, known, hidden, means, covariances, shape, shared, rooms, regressions,
+    conditionals, responsibilities, sums, moments,
+):  # fmt: skip
+    """Add the statistics of the rows of a pattern about the means.
+
+    Parameters
+    ----------
+    X : array
+        Rows.
+    first, last : int
+        Range of rows.
+    weight : array
+        Weight of each row, or none.
+    known, hidden : array of int
+        Features that are observed, and the others.
+    means, covariances, shape, shared
+        As in `sweep_missing`.
+    rooms : tuple of array
+        Room for d by d numbers; twice d numbers.
+    regressions, conditionals, responsibilities : array
+        As `join_pattern` and `normalize_pattern` have written them.
+    sums, moments : array
+        Added to.
+    """
+    second, difference, whitened = rooms
+    n_components, d = means.shape
+    n_joint = responsibilities.shape[1]
+    n_known = known.shape[0]
+    n_hidden = hidden.shape[0]
+    for k in range(n_joint):
+        n = 0.0
+        second[:] = 0.0
+        for row in range(first, last):
+            w = weight[row] if weight.shape[0] > 0 else 1.0
+            r = responsibilities[row, k] * w if w > 0.0 else 0.0
+            if r == 0.0:
+                continue
+            n += r
+            if k == n_components:
+                continue
+            for i in range(d):
+                difference[i] = 0.0
+            for i in range(n_known):
+                difference[known[i]] = X[row, known[i]] - means[k, known[i]]
+            if shape == 0:
+                for i in range(n_hidden):
+                    filled = 0.0
+                    for j in range(n_known):
+                        filled += regressions[k, i, j] * difference[known[j]]
+                    whitened[i] = filled
+                for i in range(n_hidden):
+                    difference[hidden[i]] = whitened[i]
+                for i in range(d):
+                    sums[k, 1 + i] += r * difference[i]
+                    for j in range(i, d):
+                        second[i, j] += r * difference[i] * difference[j]
+            else:
+                for i in range(d):
+                    sums[k, 1 + i] += r * difference[i]
+                    second[i, i] += r * difference[i] * difference[i]
+        sums[k, 0] += n
+        if k == n_components:
+            continue
+        covariance = covariances[0 if shared else k]
+        for i in range(n_hidden):
+            a = hidden[i]
+            if shape == 0:
+                for j in range(i, n_hidden):
+                    second[a, hidden[j]] += n * conditionals[k, i, j]
+            else:
+                second[a, a] += n * (covariance[a] if shape == 1 else covariance[0])
+        into = moments if shared else sums[k, 1 + d :]
+        column = 0
+        for i in range(d):
+            if shape == 0:
+                for j in range(i, d):
+                    into[column] += second[i, j]
+                    column += 1
+            else:
+                into[i if shape == 1 else 0] += second[i, i]
+
+
+@loop
 def sweep_missing(
     X, weight, starts, observed, means, covariances, weights, noise, shape, shared, sums, moments,
     responsibilities, log_density,
@@ -1175,37 +1381,25 @@ def sweep_missing(
         Weighted sum of the log densities; NaN if a covariance is not positive definite.
     """
     n_components, d = means.shape
-    n_joint = weights.shape[0]
-    known = np.empty(d, np.int64)
-    hidden = np.empty(d, np.int64)
-    packed = np.empty(d * d)
-    lower = np.empty((d, d))
-    inverse = np.empty((d, d))
+    room = np.empty(d, np.int64), np.empty(d, np.int64)
+    lower, inverse, second = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    packed, difference, whitened = np.empty(d * d), np.empty(d), np.empty(d)
     regressions = np.zeros((n_components, d, d))
     conditionals = np.zeros((n_components, d, d))
-    second = np.empty((d, d))
-    difference = np.empty(d)
-    whitened = np.empty(d)
     likelihood = 0.0
     for pattern in range(observed.shape[0]):
-        n_known = 0
-        n_hidden = 0
-        for i in range(d):
-            if observed[pattern, i] != 0:
-                known[n_known] = i
-                n_known += 1
-            else:
-                hidden[n_hidden] = i
-                n_hidden += 1
+        n_known = split_pattern(observed[pattern], room[0], room[1])
+        known, hidden = room[0][:n_known], room[1][: d - n_known]
         first = starts[pattern]
         last = starts[pattern + 1]
+        # Densities are joined in place: compiled apart, this loop rounds otherwise once cached.
         for k in range(n_components):
             covariance = covariances[0 if shared else k]
             constant = math.log(weights[k]) if weights[k] > 0.0 else -np.inf
             constant -= _HALF_LOG_2PI * n_known
             if shape == 0:
                 if not condition_covariance(
-                    covariance, d, known, n_known, hidden, n_hidden, packed, lower, inverse,
+                    covariance, d, known, n_known, hidden, hidden.shape[0], packed, lower, inverse,
                     regressions[k], conditionals[k],
                 ):  # fmt: skip
                     return np.nan
@@ -1230,77 +1424,21 @@ def sweep_missing(
                         v = covariance[known[i]] if shape == 1 else covariance[0]
                         square += difference[i] * difference[i] / v
                 responsibilities[row, k] = constant - 0.5 * square
-        if n_joint > n_components:
+        if weights.shape[0] > n_components:
             w = weights[n_components]
             constant = math.log(w) if w > 0.0 else -np.inf
             for i in range(n_known):
                 constant += noise[known[i]]
             for row in range(first, last):
                 responsibilities[row, n_components] = constant
-        for row in range(first, last):
-            top = -1.7e308
-            for k in range(n_joint):
-                top = max(top, responsibilities[row, k])
-            total = 0.0
-            for k in range(n_joint):
-                responsibilities[row, k] = exp(responsibilities[row, k] - top)
-                total += responsibilities[row, k]
-            for k in range(n_joint):
-                responsibilities[row, k] /= total
-            log_density[row] = (top + math.log(total)) if n_known > 0 else 0.0
-            w = weight[row] if weight.shape[0] > 0 else 1.0
-            likelihood += w * log_density[row] if w > 0.0 else 0.0
-        for k in range(n_joint):
-            n = 0.0
-            second[:] = 0.0
-            for row in range(first, last):
-                w = weight[row] if weight.shape[0] > 0 else 1.0
-                r = responsibilities[row, k] * w if w > 0.0 else 0.0
-                if r == 0.0:
-                    continue
-                n += r
-                if k == n_components:
-                    continue
-                for i in range(d):
-                    difference[i] = 0.0
-                for i in range(n_known):
-                    difference[known[i]] = X[row, known[i]] - means[k, known[i]]
-                if shape == 0:
-                    for i in range(n_hidden):
-                        filled = 0.0
-                        for j in range(n_known):
-                            filled += regressions[k, i, j] * difference[known[j]]
-                        whitened[i] = filled
-                    for i in range(n_hidden):
-                        difference[hidden[i]] = whitened[i]
-                    for i in range(d):
-                        sums[k, 1 + i] += r * difference[i]
-                        for j in range(i, d):
-                            second[i, j] += r * difference[i] * difference[j]
-                else:
-                    for i in range(d):
-                        sums[k, 1 + i] += r * difference[i]
-                        second[i, i] += r * difference[i] * difference[i]
-            sums[k, 0] += n
-            if k == n_components:
-                continue
-            covariance = covariances[0 if shared else k]
-            for i in range(n_hidden):
-                a = hidden[i]
-                if shape == 0:
-                    for j in range(i, n_hidden):
-                        second[a, hidden[j]] += n * conditionals[k, i, j]
-                else:
-                    second[a, a] += n * (covariance[a] if shape == 1 else covariance[0])
-            into = moments if shared else sums[k, 1 + d :]
-            column = 0
-            for i in range(d):
-                if shape == 0:
-                    for j in range(i, d):
-                        into[column] += second[i, j]
-                        column += 1
-                else:
-                    into[i if shape == 1 else 0] += second[i, i]
+        likelihood = normalize_pattern(
+            first, last, weight, n_known, likelihood, responsibilities, log_density
+        )
+        accumulate_pattern(
+            X, first, last, weight, known, hidden, means, covariances, shape, shared,
+            (second, difference, whitened), regressions, conditionals, responsibilities, sums,
+            moments,
+        )  # fmt: skip
     return likelihood
 
 
@@ -1399,6 +1537,42 @@ def has_converged(history, step, tol, aitken):
 
 
 @loop
+def sweep_chunks(
+    X, start, stop, weight, center, panels, n_joint, shape, chunk_size, buffers, chunk_sums, sums
+):
+    """E step by linear features, chunk by chunk: many small terms are not added to a large sum.
+
+    Parameters
+    ----------
+    X, start, stop, weight, center, panels, n_joint, shape, buffers
+        As in `sweep`.
+    chunk_size : int
+        Rows whose sums are added up before they are added to the others'.
+    chunk_sums : array
+        Room for statistics.
+    sums : array
+        Statistics; written.
+
+    Returns
+    -------
+    float
+        Weighted sum of the log densities.
+    """
+    sums[:] = 0.0
+    likelihood = 0.0
+    for first in range(start, stop, chunk_size):
+        chunk_sums[:] = 0.0
+        last = min(first + chunk_size, stop)
+        likelihood += sweep(
+            X, first, last, weight, center, panels, n_joint, shape, buffers, chunk_sums
+        )
+        for k in range(sums.shape[0]):
+            for column in range(sums.shape[1]):
+                sums[k, column] += chunk_sums[k, column]
+    return likelihood
+
+
+@loop
 def iterate(
     X, first, last, weight, total_weight, center, moments, ridge, prior, strength, noise, shape,
     shared, weights, means, covariances, factors, chunk_size, limit, tol, aitken, part, panels,
@@ -1463,9 +1637,8 @@ def iterate(
         Components without weight.
     """
     d = X.shape[1]
-    n_rows, n_columns = sums.shape
-    coefficients = np.zeros((n_rows, n_columns))
-    chunk_sums = np.empty((n_rows, n_columns))
+    coefficients = np.zeros(sums.shape)
+    chunk_sums = np.empty(sums.shape)
     old = (weights.copy(), means.copy(), covariances.copy(), factors.copy())
     references = np.empty(means.shape)
     for k in range(means.shape[0]):
@@ -1489,17 +1662,10 @@ def iterate(
             return 0, step - 2, n_dead
         if part < 2:
             to_panels(coefficients, panels)
-            sums[:] = 0.0
-            likelihood = 0.0
-            for start in range(first, last, chunk_size):
-                chunk_sums[:] = 0.0
-                likelihood += sweep(
-                    X, start, min(start + chunk_size, last), weight, center, panels,
-                    weights.shape[0], 3 if shared else shape, buffers, chunk_sums,
-                )  # fmt: skip
-                for k in range(n_rows):
-                    for column in range(n_columns):
-                        sums[k, column] += chunk_sums[k, column]
+            likelihood = sweep_chunks(
+                X, first, last, weight, center, panels, weights.shape[0], 3 if shared else shape,
+                chunk_size, buffers, chunk_sums, sums,
+            )  # fmt: skip
             if part == 1:
                 history[2] = likelihood
                 return 0, 0, 0
