@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.metrics.pairwise import rbf_kernel
 
 from skmmd.hashing import MMDTClassifier, MMDTIndex, MMDTVectorizer
+from skmmd.metric_learning import MetricLearner
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
 from skmmd.two_sample import MMDDriftDetector, MMDTest, MMDTestCV
 
@@ -32,6 +33,15 @@ def three_groups(seed=0, n=30):
     rng = np.random.default_rng(seed)
     y = np.array(["ash", "birch", "cedar"])[np.arange(n) % 10 // 4]
     X = np.round((rng.normal(size=(n, 3)) + (y == "cedar")[:, None]) * 1024) / 1024
+    return X, y
+
+
+def three_clusters(seed=0, n=48):
+    """Three classes of equal size, large enough to hold out some rows."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    centers = np.random.default_rng(9).normal(size=(3, 3))
+    X = np.round((rng.normal(size=(n, 3)) + 2.0 * centers[y]) * 1024) / 1024
     return X, y
 
 
@@ -93,6 +103,7 @@ def single_component(mixture, X, shift=0.0, factor=1.0):
 LABELLED, UNLABELLED = 42, 41
 WEIGHTED = 7
 TRANSFORMER, CLASSIFIER = 46, 55
+SUPERVISED_TRANSFORMER = 56
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,11 @@ class Instance:
     swap_symmetric: bool = False  # two groups: the statistic stays, score_samples changes sign
     pairwise: bool = False
     one_class: bool = False  # one label alone is no error
+    # The seed enters `determined`, and draws from rows in an order of their own, which neither that
+    # of the caller nor threads change, but the rounding of numbers does.
+    seeded: bool = False
+    sparse: bool = False
+    fixed_width: bool = False  # a parameter says how many features there are
 
     def __str__(self):
         return self.id
@@ -188,6 +204,36 @@ def _mixture(name, *, traits=None, **parameters):
         },
     )
 
+
+LEARNED = ("components_", "mean_", "loss_", "n_iter_", "n_passes_", "classes_", "converged_")
+
+
+def _metric(name, loss="triplet", *, traits=None, **parameters):
+    return Instance(
+        id=f"MetricLearner-{name}",
+        estimator=MetricLearner(loss, **{"random_state": 0, **parameters}),
+        **{
+            "make_data": three_groups,
+            "min_checks": SUPERVISED_TRANSFORMER,
+            "determined": LEARNED,
+            "grid": {"positives": ["neighbors", "all"], "n_components": [1, 2]},
+            "sparse": True,
+            "several_blocks": 600,
+            **(traits or {}),
+        },
+    )
+
+
+SEEDED = {"drawn": ("components_",), "seeded": True}
+CLASSES = {"battery": False}  # the margin names the classes, or is for so many
+LOSSES = (
+    "contrastive",
+    "triplet",
+    "triplet_center",
+    "n_pair",
+    "quadruplet",
+    "lifted_structure",
+)
 
 HOLES = {
     "make_data": rows_with_holes,
@@ -391,5 +437,67 @@ INSTANCES = [
             "icl": {"n_components": (1, 2), "criterion": "icl", "n_jobs": 2},
             "one": {"n_components": 2, "covariance_type": "tied_diag"},
         }.items()
+    ),
+    *(_metric(f"{loss}-default", loss) for loss in LOSSES),
+    *(_metric(f"{loss}-all", loss, positives="all", n_components=2) for loss in LOSSES),
+    _metric("one-component", n_components=1, n_neighbors=1),
+    _metric("normalized", normalize=True, margin=0.3, max_iter=20),
+    _metric("penalty", "n_pair", alpha=0.2, n_components=2, init="pca"),
+    _metric("lda", "lifted_structure", n_components=2, init="lda", alpha=0.1),
+    _metric("random", "contrastive", init="random", traits=SEEDED),
+    _metric("pull", pull_weight=0.8, early_stopping=False, n_passes=2, n_jobs=2),
+    _metric("balanced", "contrastive", class_weight="balanced", positives="all"),
+    _metric(
+        "held-out",
+        early_stopping=True,
+        traits={"seeded": True, "drawn": ("validation_score_",), "make_data": three_clusters},
+    ),
+    _metric(
+        "adam",
+        "lifted_structure",
+        solver="adam",
+        max_iter=6,
+        batch_size=16,
+        traits=SEEDED,
+    ),
+    *(
+        _metric(
+            mining,
+            loss,
+            mining=mining,
+            positives=positives,
+            max_iter=6,
+            batch_size=16,
+            traits=SEEDED,
+        )
+        for mining, loss, positives in (
+            ("hard", "triplet", "all"),
+            ("semihard", "quadruplet", "neighbors"),
+            ("distance_weighted", "contrastive", "neighbors"),
+        )
+    ),
+    _metric(
+        "mined-lbfgs",
+        solver="lbfgs",
+        mining="hard",
+        early_stopping=False,
+        n_passes=2,
+    ),
+    _metric(
+        "given-start",
+        init=np.array([[1.0, 0.5, 0.0], [0.0, 1.0, -1.0]]),
+        traits={"battery": False, "fixed_width": True, "grid": {"n_neighbors": [1, 3]}},
+    ),
+    _metric(
+        "margin-matrix",
+        margin=np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.5], [1.5, 1.0, 0.0]]),
+        traits=CLASSES,
+    ),
+    _metric(
+        "margin-names",
+        "lifted_structure",
+        margin={("ash", "birch"): 2.0, ("birch", "cedar"): 0.5},
+        positives="all",
+        traits=CLASSES,
     ),
 ]
