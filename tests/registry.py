@@ -209,6 +209,7 @@ LEARNED = ("components_", "mean_", "loss_", "n_iter_", "n_passes_", "classes_", 
 
 
 def _metric(name, loss="triplet", *, traits=None, **parameters):
+    parameters = {"max_iter": 4, "n_passes": 2, **parameters}
     return Instance(
         id=f"MetricLearner-{name}",
         estimator=MetricLearner(loss, **{"random_state": 0, **parameters}),
@@ -438,25 +439,38 @@ INSTANCES = [
             "one": {"n_components": 2, "covariance_type": "tied_diag"},
         }.items()
     ),
-    *(_metric(f"{loss}-default", loss) for loss in LOSSES),
-    *(_metric(f"{loss}-all", loss, positives="all", n_components=2) for loss in LOSSES),
-    _metric("one-component", n_components=1, n_neighbors=1),
-    _metric("normalized", normalize=True, margin=0.3, max_iter=20),
+    *(
+        _metric(
+            f"{loss}-default", loss, max_iter=100, n_passes="auto", traits={"several_blocks": 300}
+        )
+        for loss in LOSSES
+    ),
+    *(
+        _metric(
+            f"{loss}-all",
+            loss,
+            positives="all",
+            n_components=2,
+            # Lanes of more than one block, where that is cheap.
+            traits={"several_blocks": 300 if loss in ("triplet", "quadruplet") else 1100},
+        )
+        for loss in LOSSES
+    ),
+    _metric("one-component", n_components=1, n_neighbors=1, pull_weight=0.8, early_stopping=False),
+    _metric("normalized", normalize=True, margin=0.3),
     _metric("penalty", "n_pair", alpha=0.2, n_components=2, init="pca"),
-    _metric("lda", "lifted_structure", n_components=2, init="lda", alpha=0.1),
-    _metric("random", "contrastive", init="random", traits=SEEDED),
-    _metric("pull", pull_weight=0.8, early_stopping=False, n_passes=2, n_jobs=2),
-    _metric("balanced", "contrastive", class_weight="balanced", positives="all"),
+    _metric("lda", "lifted_structure", n_components=2, init="lda", class_weight="balanced"),
+    _metric("random", "contrastive", init="random", pull_weight=0.3, traits=SEEDED),
     _metric(
         "held-out",
         early_stopping=True,
+        n_passes=4,
         traits={"seeded": True, "drawn": ("validation_score_",), "make_data": three_clusters},
     ),
     _metric(
         "adam",
         "lifted_structure",
         solver="adam",
-        max_iter=6,
         batch_size=16,
         traits=SEEDED,
     ),
@@ -466,7 +480,6 @@ INSTANCES = [
             loss,
             mining=mining,
             positives=positives,
-            max_iter=6,
             batch_size=16,
             traits=SEEDED,
         )
@@ -481,7 +494,6 @@ INSTANCES = [
         solver="lbfgs",
         mining="hard",
         early_stopping=False,
-        n_passes=2,
     ),
     _metric(
         "given-start",
