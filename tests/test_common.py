@@ -696,6 +696,24 @@ def test_sparse_input_is_a_clear_error(instance):
         clone(instance.estimator).fit(sparse.csr_array(X), y)
 
 
+@instances(trait("sparse"), lambda instance: not instance.seeded)
+@pytest.mark.parametrize("form", ["csr_array", "csc_array", "coo_matrix"])
+def test_sparse_input_is_not_different(instance, form):
+    from scipy import sparse
+
+    X, y = instance.make_data()
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.4, 0.0, X)
+    given = getattr(sparse, form)(X)
+    before = given.copy()
+    expected = clone(instance.estimator).fit(X, y)
+    estimator = clone(instance.estimator).fit(given, y)
+    assert_close(
+        determined(instance, estimator), determined(instance, expected), rtol=1e-6, atol=1e-8
+    )
+    assert_close(replies(estimator, given, y), replies(estimator, X, y), rtol=1e-9, atol=1e-11)
+    assert (given != before).nnz == 0
+
+
 # --------------------------------------------------------------------------------------
 # randomness, threads
 
