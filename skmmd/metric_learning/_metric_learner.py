@@ -74,9 +74,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Number of target neighbours. A class of fewer rows has fewer, with a warning.
     n_passes : int or "auto", default="auto"
         How often target neighbours and mined negatives are selected anew, under the metric that was
-        learned so far. "auto" takes as many as are best for rows held out, up to 20, and then
-        starts again with all rows; 2 without early stopping. With Adam the passes are spread over
-        the epochs; "auto" is one for each epoch.
+        learned so far. "auto" takes the first that is not clearly worse than the best of up to 20
+        for rows held out, and runs its last pass on all rows; 2 without early stopping. With Adam
+        the passes are spread over the epochs; "auto" is one for each epoch.
     mining : {"all", "hard", "semihard", "distance_weighted"}, default="all"
         Which negatives a row is compared with: all; or one for each anchor and positive: that which
         violates the margin most ("hard", and for positives="all" with the farthest positive), the
@@ -93,7 +93,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Weight p of distances to positives against negatives: "contrastive" minimises 2 p times the
         mean over positive pairs plus 2 (1 - p) times that over negative pairs; "triplet" and
         "quadruplet" with target neighbours minimise 2 p times the mean squared distance to them
-        plus 2 (1 - p) times 20 times the mean hinge (not 20 times it if negatives are mined). The
+        plus 2 (1 - p) times 10 times the mean hinge (not 10 times it if negatives are mined). The
         other settings do not use it.
     init : {"auto", "pca", "lda", "identity", "random"} or array-like of shape \
 (n_components, n_features), default="auto"
@@ -114,8 +114,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Relative decrease of the loss in an iteration at which "lbfgs" stops; "adam" stops after ten
         epochs without that.
     early_stopping : bool or "auto", default="auto"
-        Hold out rows to choose the number of passes, or to stop "adam", by R-precision. "auto" does
-        if there are eight rows in each class that has more than one.
+        Hold out rows to choose the number of passes, or to stop "adam", by the share of the own
+        class among the five nearest training rows. "auto" does if there are eight rows in each
+        class that has more than one.
     validation_fraction : float, default=0.25
         Share of the rows that is held out, 2,000 at most.
     class_weight : dict or "balanced", default=None
@@ -150,7 +151,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     n_passes_ : int
         How often the target neighbours of the result were selected.
     validation_score_ : float or None
-        R-precision of the rows held out, None without.
+        Share of the own class among the five nearest training rows, mean over the rows held out;
+        None without.
     converged_ : bool
         Whether the last pass ended before `max_iter`.
     n_features_in_ : int

@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 # Most negatives are far behind the margin: so many times the mean over all of them weighs as much
 # as the mean distance to the target neighbours.
-_PUSH = 20.0
+_PUSH = 10.0
 
 
 class Total(NamedTuple):

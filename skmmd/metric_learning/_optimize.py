@@ -1,6 +1,7 @@
 """Solvers: L-BFGS over passes, Adam over batches, and when to stop."""
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.neighbors import NearestNeighbors
 
 from skmmd._chunked import kept_threads, single_threaded_blas
 from skmmd.metric_learning._groups import Targets
@@ -18,16 +20,18 @@ from skmmd.metric_learning._objective import (
     make_problem,
     target_neighbors,
 )
-from skmmd.metric_learning._retrieval import retrieval
 from skmmd.metric_learning._rows import Rows
 
 __all__ = ["AdamState", "Fit", "Schedule", "adam_epoch", "fit_components"]
 
 FloatArray = NDArray[np.float64]
 
+_N_VALIDATED = 5  # neighbours of each row held out
+_STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
 _ADAM_PATIENCE = 10  # epochs
 _MOST_VALIDATED = 2000  # rows of the hold-out that are scored
+_LOOSE = 1e-3  # relative decrease at which all passes but the last stop
 _CORRECTIONS = 10  # pairs that L-BFGS remembers
 
 
@@ -136,16 +140,16 @@ def _held_out(
     return rows.take(np.flatnonzero(~held)), rows.take(np.flatnonzero(held))
 
 
-def _validated(train: Rows, held: Rows, components: FloatArray, settings: Settings) -> float:
-    """Return the R-precision of held-out rows among the training rows."""
-    precision = retrieval(
-        embedding(held, components, settings),
-        held.groups.codes,
-        embedding(train, components, settings),
-        train.groups.codes,
-        n_jobs=settings.n_jobs,
-    ).precision
-    return float(np.nanmean(precision))
+def _shares(train: Rows, held: Rows, components: FloatArray, settings: Settings) -> FloatArray:
+    """Return for each row held out the share of its class among the nearest training rows."""
+    n_neighbors = min(_N_VALIDATED, len(train))
+    search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
+    search.fit(embedding(train, components, settings))
+    found = search.kneighbors(embedding(held, components, settings), return_distance=False)
+    shares: FloatArray = np.mean(
+        train.groups.codes[found] == held.groups.codes[:, None], axis=1, dtype=np.float64
+    )
+    return shares
 
 
 # --------------------------------------------------------------------------------------
@@ -173,6 +177,8 @@ def _lbfgs(
     settings: Settings,
     progress: _Progress,
     generator: np.random.Generator,
+    *,
+    last: bool,
 ) -> tuple[FloatArray, float, bool]:
     """Minimise with the positives and negatives that the start selects."""
     schedule = progress.schedule
@@ -195,7 +201,7 @@ def _lbfgs(
         options={
             "maxiter": schedule.max_iter,
             "maxfun": 20 * schedule.max_iter,
-            "ftol": schedule.tol,
+            "ftol": schedule.tol if last else max(schedule.tol, _LOOSE),
             "gtol": 1e-12,
             "maxcor": _CORRECTIONS,
         },
@@ -216,32 +222,44 @@ def _passes(
     n_passes, score = schedule.n_passes, None
     train, held = _held_out(rows, schedule.validation_fraction, generator)
     if held is not None:
-        n_passes, score = _best_pass(train, held, components, settings, progress, generator)
-    loss, converged = np.nan, True
-    for _ in range(n_passes):
-        components, loss, converged = _lbfgs(rows, components, settings, progress, generator)
+        components, n_done, score = _before_best(
+            train, held, components, settings, progress, generator
+        )
+        n_passes = n_done + 1
+    else:
+        for _ in range(n_passes - 1):
+            components, *_ = _lbfgs(rows, components, settings, progress, generator, last=False)
+    components, loss, converged = _lbfgs(rows, components, settings, progress, generator, last=True)
     curve = progress.curve or [loss]  # it may start at the minimum
     return Fit(components, loss, curve, len(curve), n_passes, score, converged)
 
 
-def _best_pass(
+def _before_best(
     train: Rows,
     held: Rows,
     components: FloatArray,
     settings: Settings,
     progress: _Progress,
     generator: np.random.Generator,
-) -> tuple[int, float]:
-    """Return the number of passes that is best for rows held out, and their score."""
-    best, n_best = -np.inf, 1
-    for n_passes in range(1, progress.schedule.n_passes + 1):
-        components, *_ = _lbfgs(train, components, settings, progress, generator)
-        score = _validated(train, held, components, settings)
-        if score > best:
-            best, n_best = score, n_passes
-        elif n_passes - n_best >= _PATIENCE:
+) -> tuple[FloatArray, int, float]:
+    """Find the pass that is best for rows held out: return where it started, its place and score.
+
+    That last pass is then run on all rows.
+    """
+    starts, scores, errors = [], [], []
+    for n_done in range(progress.schedule.n_passes):
+        starts.append(components)
+        components, *_ = _lbfgs(train, components, settings, progress, generator, last=False)
+        shares = _shares(train, held, components, settings)
+        scores.append(float(shares.mean()))
+        errors.append(float(shares.std()) / math.sqrt(len(shares)))
+        if n_done - int(np.argmax(scores)) >= _PATIENCE:
             break
-    return n_best, best
+    # The first that is not clearly worse than the best: on few rows the best is often luck.
+    best = int(np.argmax(scores))
+    enough = scores[best] - _STANDARD_ERRORS * errors[best]
+    first = next(place for place, score in enumerate(scores) if score >= enough)
+    return starts[first], first, scores[first]
 
 
 # --------------------------------------------------------------------------------------
@@ -379,7 +397,7 @@ def _adam(
         )
         progress.step(components, value)
         if held is not None:
-            value = -_validated(train, held, components, settings)
+            value = -float(_shares(train, held, components, settings).mean())
         since += 1
         if not np.isfinite(best) or value < best - schedule.tol * abs(best):
             best, kept, since = value, components, 0
