@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array, check_consistent_length
 
 from skmmd._validation import (
     Integral,
@@ -16,10 +15,10 @@ from skmmd._validation import (
     check_weight,
     validate_params,
 )
+from skmmd.metric_learning._classes import checked_labels, margin_matrix, row_weights
 from skmmd.metric_learning._groups import Problem, group_rows, select_targets
 from skmmd.metric_learning._lengths import through_lengths, unit_rows
 from skmmd.metric_learning._losses import LOSSES
-from skmmd.metric_learning._margins import margin_matrix
 from skmmd.metric_learning._objective import total_of
 
 __all__ = ["PairLoss", "pair_loss"]
@@ -61,6 +60,8 @@ class PairLoss:
             f"n_terms={self.n_terms:g}, n_active={self.n_active:g})"
         )
 
+
+_LARGEST = 1e140
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "Z": ["array-like"],
@@ -192,20 +193,26 @@ def pair_loss(
     [[-1.0], [1.5], [-0.5]]
     """
     given: NDArray[Any] = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
-    labels = column_or_1d(y, warn=True)
+    labels = checked_labels(y)
     check_consistent_length(given, labels)
-    check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     chosen = LOSSES[loss]
     margins = margin_matrix(margin, classes, loss=loss, symmetric=chosen.symmetric)
     weight = check_weight(sample_weight, given, name="sample_weight")
+    weight = row_weights(weight, None, classes, codes)
     used = np.flatnonzero(weight > 0.0)
     rows = np.ascontiguousarray(given[used], dtype=np.float64)
     lengths = None
     if normalize:
         rows, lengths = unit_rows(rows)
     elif not chosen.products:
-        rows = rows - rows.mean(axis=0)
+        rows = rows - rows[0]
+        rows -= rows.mean(axis=0)
+    if np.abs(rows).max() > _LARGEST:
+        raise ValueError(
+            f"Z has values as large as {np.abs(rows).max():.3g}; squared distances would overflow. "
+            "Scale the embedding down."
+        )
     order, groups = group_rows(codes[used], len(classes), weight[used])
     rows = np.ascontiguousarray(rows[order])
     targets = None

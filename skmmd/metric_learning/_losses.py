@@ -324,9 +324,10 @@ def _all_triplets(Z: FloatArray, problem: Problem) -> Terms:
 # lifted structure
 
 
-def _levels(Z: FloatArray, problem: Problem, *, products: bool) -> FloatArray:
+def _levels(Z: FloatArray, problem: Problem, *, centered: FloatArray | None = None) -> FloatArray:
     """Return for each row the logarithm of the sum of exponentials over its negatives."""
     groups = problem.groups
+    products = centered is not None
     highest = np.full(len(Z), -np.inf)
     sums = np.zeros(len(Z))
 
@@ -339,7 +340,7 @@ def _levels(Z: FloatArray, problem: Problem, *, products: bool) -> FloatArray:
                 _loops.distance_keys(tile.values, keys, *place, problem.margin)
             _loops.sum_exponentials(keys, *place, groups.weight, highest, sums)
 
-    sweep(Z, work, n_jobs=problem.n_jobs)
+    sweep(Z, work, n_jobs=problem.n_jobs, centered=centered)
     with np.errstate(divide="ignore"):
         levels: FloatArray = highest + np.log(sums)
     return levels
@@ -348,7 +349,7 @@ def _levels(Z: FloatArray, problem: Problem, *, products: bool) -> FloatArray:
 def _lifted(Z: FloatArray, problem: Problem) -> Terms:
     """Sum 1/2 max(J, 0)^2 over positive pairs, J = d_ij + log of the sum over their negatives."""
     groups = problem.groups
-    levels = _levels(Z, problem, products=False)
+    levels = _levels(Z, problem)
 
     def work(lane: Lane, rows: slice) -> None:
         for part in _positives(lane, problem, rows):
@@ -412,7 +413,10 @@ def _lifted_targets(Z: FloatArray, problem: Problem, levels: FloatArray) -> Term
 def _n_pair(Z: FloatArray, problem: Problem) -> Terms:
     """Sum log(1 + sum over negatives exp(z_i . z_n - z_i . z_p)) over anchors and positives."""
     groups = problem.groups
-    levels = _levels(Z, problem, products=True)
+    # Exponents are differences of products: the mean goes out, and with it what would round.
+    centered = Z - Z[0]
+    centered -= centered.mean(axis=0)
+    levels = _levels(Z, problem, centered=centered)
 
     def positives(lane: Lane, rows: slice) -> None:
         for part in _positives(lane, problem, rows, products=True):
@@ -426,9 +430,9 @@ def _n_pair(Z: FloatArray, problem: Problem) -> Terms:
             lane.push_products(tile)
 
     if problem.targets is None:
-        found = sweep(Z, positives, n_jobs=problem.n_jobs, n_extra=len(Z))
+        found = sweep(Z, positives, n_jobs=problem.n_jobs, n_extra=len(Z), centered=centered)
     else:
-        found = _n_pair_targets(Z, problem, levels)
+        found = _n_pair_targets(Z, centered, problem, levels)
 
     def negatives(lane: Lane, rows: slice) -> None:
         for tile in lane.tiles(rows, products=True):
@@ -445,16 +449,18 @@ def _n_pair(Z: FloatArray, problem: Problem) -> Terms:
             )
             lane.push_products(tile)
 
-    gradient = sweep(Z, negatives, n_jobs=problem.n_jobs).gradient
+    gradient = sweep(Z, negatives, n_jobs=problem.n_jobs, centered=centered).gradient
     return found._replace(gradient=found.gradient + gradient)
 
 
-def _n_pair_targets(Z: FloatArray, problem: Problem, levels: FloatArray) -> Terms:
+def _n_pair_targets(
+    Z: FloatArray, centered: FloatArray, problem: Problem, levels: FloatArray
+) -> Terms:
     targets = problem.targets
     assert targets is not None
     pairs, weight = _target_pairs(problem)
     shape = targets.index.shape
-    anchors, partners = Z[pairs[:, 0]], Z[pairs[:, 1]]
+    anchors, partners = Z[pairs[:, 0]], centered[pairs[:, 1]]
     products = np.einsum("ij,ij->i", anchors, partners).reshape(shape)
     derivatives = np.empty(shape)
     share = np.zeros(len(Z))

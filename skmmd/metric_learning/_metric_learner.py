@@ -1,6 +1,7 @@
 """The estimator: checks, calls, stores."""
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
@@ -9,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 
 from skmmd._validation import (
     Estimator,
@@ -26,9 +25,9 @@ from skmmd._validation import (
     stack_level,
     validate_data,
 )
+from skmmd.metric_learning._classes import checked_labels, margin_matrix, row_weights
 from skmmd.metric_learning._lengths import unit_rows
 from skmmd.metric_learning._losses import LOSSES
-from skmmd.metric_learning._margins import margin_matrix
 from skmmd.metric_learning._mining import MINERS
 from skmmd.metric_learning._objective import Settings, target_neighbors
 from skmmd.metric_learning._optimize import AdamState, Fit, Schedule, adam_epoch, fit_components
@@ -44,6 +43,17 @@ _LARGE = 20_000  # rows above which "auto" takes Adam
 _MOST_PASSES, _USUAL_PASSES = 20, 2  # with and without rows held out
 _LEAST_HELD_OUT = 8  # rows in the smallest class, for "auto" to hold some out
 _RIDGE = 0.05  # of losses whose optimum is at infinity, where alpha is 0
+
+
+def _distance(
+    u: ArrayLike, v: ArrayLike, *, components: FloatArray, mean: FloatArray | None
+) -> float:
+    """Return the distance of two rows; with `mean` that of their embeddings at unit length."""
+    pair = np.stack([np.asarray(u, dtype=np.float64), np.asarray(v, dtype=np.float64)])
+    if mean is None:
+        return float(np.linalg.norm(components @ (pair[0] - pair[1])))
+    unit, _ = unit_rows((pair - mean) @ components.T)
+    return float(np.linalg.norm(unit[0] - unit[1]))
 
 
 class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -309,7 +319,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         """
         X, labels = self._check(X, y, reset=True)
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        weight = self._weights(X, labels, sample_weight)
+        weight = check_weight(sample_weight, X, name="sample_weight")
+        weight = row_weights(weight, self.class_weight, self.classes_, codes)
         settings = self._settings(self.classes_)
         rows = standardised_rows(X, codes, len(self.classes_), weight)
         self._check_classes(rows)
@@ -352,21 +363,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 "of each row."
             )
         X = validate_data(self, X, dtype=np.float64, accept_sparse="csr", order="C", reset=reset)
-        labels = column_or_1d(y, warn=True)
+        labels = checked_labels(y)
         check_consistent_length(X, labels)
-        if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
-            raise ValueError("Input y contains NaN or infinity; pass a label for each row.")
-        check_classification_targets(labels)
         return X, labels
-
-    def _weights(self, X: Any, labels: NDArray[Any], sample_weight: Any) -> FloatArray:
-        weight = check_weight(sample_weight, X, name="sample_weight")
-        if self.class_weight is not None:
-            of_class = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=labels, sample_weight=weight
-            )
-            weight = weight * of_class[np.searchsorted(self.classes_, labels)]
-        return weight
 
     def _check_classes(self, rows: Rows) -> None:
         total = rows.groups.class_weight
@@ -376,10 +375,17 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 f"MetricLearner needs rows of at least two classes, but y has only one class: "
                 f"{present[0]!r}."
             )
-        if LOSSES[self.loss].pairs and not np.any(rows.groups.partner_weight > 0.0):
+        if not np.any(rows.groups.partner_weight > 0.0):
             raise ValueError(
                 f"MetricLearner needs a class with at least two rows, but each of the "
                 f"{len(present)} classes has a single one. Is y a class label?"
+            )
+        if self.loss == "quadruplet" and len(present) == 2:
+            warnings.warn(
+                "loss='quadruplet' compares pairs of two classes other than the anchor's, which "
+                "two classes do not have: its triplets are left.",
+                UserWarning,
+                stacklevel=stack_level(),
             )
         if self.positives == "neighbors" and LOSSES[self.loss].pairs:
             smallest = rows.groups.partner_weight[rows.groups.partner_weight > 0.0].min()
@@ -419,7 +425,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         if self.warm_start and hasattr(self, "components_"):
             return self._given_start(self.components_, "The components of the fit before", rows)
         if not isinstance(self.init, str):
-            init = check_array(self.init, dtype=np.float64, input_name="init")
+            init = check_array(self.init, dtype=np.float64, ensure_2d=False, input_name="init")
             return self._given_start(init, "init", rows)
         first = start(rows, self.init, n_components, draws)
         classes = ~np.eye(len(settings.margin), dtype=bool)
@@ -431,7 +437,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         return scaled_start(rows, first, self.n_neighbors, length, n_jobs=self.n_jobs)
 
     def _given_start(self, given: FloatArray, name: str, rows: Rows) -> FloatArray:
-        n_components = given.shape[0] if self.n_components is None else self.n_components
+        n_components = len(given) if self.n_components is None else self.n_components
         if given.shape != (n_components, rows.n_features) or n_components > rows.n_features:
             raise ValueError(
                 f"{name} must have the shape (n_components, n_features) = "
@@ -533,7 +539,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 f"{self.classes_.tolist()}. Pass all labels as `classes` to the first call."
             )
         codes = np.searchsorted(self.classes_, labels)
-        weight = self._weights(X, labels, None)
+        weight = row_weights(np.ones(len(labels)), self.class_weight, self.classes_, codes)
         settings = self._settings(self.classes_)
         units = None if first_call else (self.mean_, self._scale)
         rows = standardised_rows(X, codes, len(self.classes_), weight, units)
@@ -689,13 +695,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             ``metric(u, v)``, the distance of two rows of shape (n_features,).
         """
         check_is_fitted(self)
-        learner = self
-
-        def metric(u: ArrayLike, v: ArrayLike) -> float:
-            pair = np.stack([np.asarray(u, dtype=float), np.asarray(v, dtype=float)])
-            return float(learner.pair_distance(pair[None])[0])
-
-        return metric
+        mean = self.mean_.copy() if self.normalize else None
+        return functools.partial(_distance, components=self.components_.copy(), mean=mean)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -110,7 +110,10 @@ def _lda(scatter: FloatArray, between: FloatArray, n_components: int) -> FloatAr
     level = np.trace(within) / n_features
     if level <= 0.0:
         level = max(np.trace(scatter) / n_features, 1.0)
-    within = (1.0 - _SHRINKAGE) * within + _SHRINKAGE * level * np.eye(n_features)
+    # Rounding may have left negative variances.
+    variances, axes = linalg.eigh(within)
+    variances = (1.0 - _SHRINKAGE) * np.maximum(variances, 0.0) + _SHRINKAGE * level
+    within = (axes * variances) @ axes.T
     values, vectors = linalg.eigh(between, within)
     useful = int(np.count_nonzero(values > 1e-10 * max(values[-1], 1e-300)))
     found = vectors[:, ::-1][:, : min(useful, n_components)].T

@@ -52,14 +52,19 @@ class Lane:
     ----------
     Z : ndarray of shape (n_samples, n_components)
         All rows.
+    centered : ndarray of shape (n_samples, n_components)
+        The second factor of inner products, of which losses compare differences.
     norms : ndarray of shape (n_samples,)
         Their squared lengths.
     n_extra : int
         How many further sums the loss gathers, in `extra`.
     """
 
-    def __init__(self, Z: FloatArray, norms: FloatArray, n_extra: int) -> None:
+    def __init__(
+        self, Z: FloatArray, centered: FloatArray, norms: FloatArray, n_extra: int
+    ) -> None:
         self.Z = Z
+        self.centered = centered
         self.norms = norms
         self.values: list[float] = []
         self.n_active = 0.0
@@ -76,7 +81,8 @@ class Lane:
         if size > self._tiles.shape[1]:
             self._tiles = np.empty((2, size))
         values, derivatives = (buffer[:size].reshape(shape) for buffer in self._tiles)
-        np.matmul(self.Z[rows], self.Z[columns].T, out=values)
+        right = self.centered if products else self.Z
+        np.matmul(self.Z[rows], right[columns].T, out=values)
         if not products:
             _loops.squared_distances(values, self.Z, self.norms, rows.start, columns.start)
         return Tile(rows, columns, values, derivatives)
@@ -109,7 +115,8 @@ class Lane:
     def push_products(self, tile: Tile) -> None:
         """Add the gradient of a tile whose derivatives are those of inner products."""
         rows, columns, _, derivatives = tile
-        self.moved[rows] += 0.5 * (derivatives @ self.Z[columns])
+        # The derivatives of a row add up to 0, so that its gradient is the same from any origin.
+        self.moved[rows] += 0.5 * (derivatives @ self.centered[columns])
         self.moved[columns] += 0.5 * (derivatives.T @ self.Z[rows])
 
     def push_pairs(self, index: NDArray[np.int64], derivatives: FloatArray) -> None:
@@ -128,6 +135,7 @@ def sweep(
     *,
     n_jobs: int | None = None,
     n_extra: int = 0,
+    centered: FloatArray | None = None,
 ) -> Terms:
     """Let a loss work on all blocks of rows, and add up what the lanes gathered.
 
@@ -141,6 +149,8 @@ def sweep(
         Number of threads.
     n_extra : int, default=0
         How many further sums the loss gathers.
+    centered : ndarray of shape (n_samples, n_components) or None, default=None
+        The rows less their mean, for losses of inner products.
 
     Returns
     -------
@@ -153,7 +163,7 @@ def sweep(
     lanes = [blocks[start::_MOST_LANES] for start in range(min(_MOST_LANES, len(blocks)))]
 
     def run(mine: list[slice]) -> Terms:
-        lane = Lane(Z, norms, n_extra)
+        lane = Lane(Z, Z if centered is None else centered, norms, n_extra)
         for rows in mine:
             work(lane, rows)
         return lane.terms()
