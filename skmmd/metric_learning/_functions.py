@@ -219,10 +219,14 @@ def pair_loss(
     if positives == "neighbors":
         targets = select_targets(rows, groups, n_neighbors, n_jobs=n_jobs)
     problem = Problem(groups, margins, margin2, targets, n_jobs=n_jobs)
-    total = total_of(
-        rows, problem, chosen.kinds, (1.0,) * len(chosen.kinds), mean=reduction == "mean"
-    )
+    factors = (1.0,) * len(chosen.kinds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = total_of(rows, problem, chosen.kinds, factors, mean=reduction == "mean")
     gradient = total.gradient
+    if not (np.isfinite(total.value) and np.all(np.isfinite(gradient))):
+        raise ValueError(
+            f"The {loss} loss is too large for a number. Scale Z, margin or sample_weight down."
+        )
     if lengths is not None:
         gradient = through_lengths(gradient, rows, lengths[order])
     scattered = np.zeros_like(given)
