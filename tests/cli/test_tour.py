@@ -9,15 +9,18 @@ from io import BytesIO, StringIO
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from sklearn.datasets import load_diabetes, load_digits, load_iris
+from scipy.spatial.distance import cdist
+from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
 from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 
-from skmmd import hashing, mixture, two_sample
+from skmmd import hashing, metric_learning, mixture, two_sample
 from skmmd._cli import main
 from skmmd._cli._tour import PARTS, Finding, Part, _installed, save_figures, write_page
 from skmmd._cli._tour import _hashing as hashing_part
+from skmmd._cli._tour import _metric_learning as metric_part
 from skmmd._cli._tour import _mixture as mixture_part
 from skmmd._cli._tour import _two_sample as part
 
@@ -64,11 +67,11 @@ def test_the_last_line_says_where_the_page_is(tour):
 def test_every_estimator_is_part_of_the_tour(tour):
     """Each public class and function of each area is called on the page, or its result shown."""
     calls = "".join(tour[3].text)
-    for name in two_sample.__all__ + hashing.__all__ + mixture.__all__:
-        if name in ("DriftUpdate", "FeatureScores", "MMDTestResult"):  # what the others return
-            continue
+    results = ("DriftUpdate", "FeatureScores", "MMDTestResult", "PairLoss")
+    areas = two_sample, hashing, mixture, metric_learning
+    for name in [name for area in areas for name in area.__all__ if name not in results]:
         assert f"{name}(" in calls, name
-    assert {p.name for p in PARTS} == {"two_sample", "hashing", "mixture"}
+    assert [f"skmmd.{p.name}" for p in PARTS] == [area.__name__ for area in areas]
 
 
 def test_the_page_needs_nothing_else(tour):
@@ -147,6 +150,9 @@ def outcomes(*findings):
         mixture_part._rows_that_belong_nowhere,
         mixture_part._fewer_passes,
         mixture_part._likelihood_is_not_class,
+        metric_part._wine_before_neighbours,
+        metric_part._alike_and_unlike,
+        metric_part._digits_that_look_alike,
     ],
 )
 def test_findings_are_the_same_each_time(finding):
@@ -204,6 +210,40 @@ def test_known_mixtures():
     explained = f"{1.0 - left / len(y):.4f}"
     reading = mixture_part._regression_with_gaps(True).reading
     assert f"least squares ({explained} and {explained})" in reading
+
+
+def test_known_embeddings():
+    """What came before learning, by brute force: MAP@R, nearest neighbours, triplets."""
+    X, y = load_wine(return_X_y=True)
+    scores = []
+    for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(X, y):
+        Z = (X - X[train].mean(axis=0)) / X[train].std(axis=0)
+        found = y[train][np.argsort(cdist(Z[test], Z[train]), axis=1)] == y[test, None]
+        fold = []
+        for row, label in zip(found, y[test], strict=True):
+            right = row[: np.sum(y[train] == label)]
+            precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+            fold.append(np.mean(right * precision))
+        scores.append(np.mean(fold))
+    finding = metric_part._wine_before_neighbours(True)
+    assert finding.outcome.endswith(f"standardised {np.mean(scores):.2f}")
+
+    X, y = load_digits(return_X_y=True)
+    split = train_test_split(X, y, train_size=600, test_size=800, stratify=y, random_state=0)
+    train, test, known, truth = split
+    right = KNeighborsClassifier(1, algorithm="brute").fit(train, known).score(test, truth)
+    assert f"right kind in {right:.1%}," in metric_part._digits_that_look_alike(True).reading
+
+    squared = cdist(X[:600], X[:600], "sqeuclidean") / 256.0
+    hinges = []
+    for anchor, row in enumerate(squared):
+        same = np.flatnonzero(y[:600] == y[anchor])
+        positives = row[same[same != anchor]]
+        hinges.append(np.subtract.outer(positives, row[y[:600] != y[anchor]]).ravel())
+    differences = np.concatenate(hinges)
+    finding = metric_part._every_triplet(True)
+    assert finding.outcome == f"{np.mean(differences > 0):.2%} of {len(differences):,}"
+    assert f"is {np.maximum(differences, 0.0).mean():.6f};" in finding.reading
 
 
 def test_special_characters_stay_text(tmp_path):
