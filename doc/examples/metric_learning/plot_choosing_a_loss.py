@@ -129,9 +129,9 @@ for line, (title, load) in zip(axes, {"iris": load_iris, "wine": load_wine}.item
 # Classes of several clusters
 # ---------------------------
 # Six clusters lie like the fields of a chess board, three in each class, and eight columns of wide
-# noise hide them. Whoever draws all of a class together, draws its clusters
-# over those of the other one. (With two classes LDA has but one component, and quadruplets are
-# triplets: both are left out.)
+# noise hide them. Whoever draws all of a class together, draws its clusters over those of the other
+# one. (With two classes LDA has but one component, and quadruplets are triplets: both are left
+# out.)
 
 
 def draw_board(n_samples, seed):
