@@ -209,7 +209,7 @@ LEARNED = ("components_", "mean_", "loss_", "n_iter_", "n_passes_", "classes_", 
 
 
 def _metric(name, loss="triplet", *, traits=None, **parameters):
-    parameters = {"max_iter": 4, "n_passes": 2, **parameters}
+    parameters = {"max_iter": 4, "n_passes": 2, "early_stopping": False, **parameters}
     return Instance(
         id=f"MetricLearner-{name}",
         estimator=MetricLearner(loss, **{"random_state": 0, **parameters}),
@@ -441,7 +441,12 @@ INSTANCES = [
     ),
     *(
         _metric(
-            f"{loss}-default", loss, max_iter=100, n_passes="auto", traits={"several_blocks": 300}
+            f"{loss}-default",
+            loss,
+            max_iter=100,
+            n_passes="auto",
+            early_stopping="auto",
+            traits={"several_blocks": 300},
         )
         for loss in LOSSES
     ),
@@ -456,7 +461,7 @@ INSTANCES = [
         )
         for loss in LOSSES
     ),
-    _metric("one-component", n_components=1, n_neighbors=1, pull_weight=0.8, early_stopping=False),
+    _metric("one-component", n_components=1, n_neighbors=1, pull_weight=0.8),
     _metric("normalized", normalize=True, margin=0.3),
     _metric("penalty", "n_pair", alpha=0.2, n_components=2, init="pca"),
     _metric("lda", "lifted_structure", n_components=2, init="lda", class_weight="balanced"),
@@ -471,6 +476,7 @@ INSTANCES = [
         "adam",
         "lifted_structure",
         solver="adam",
+        early_stopping=True,
         batch_size=16,
         traits=SEEDED,
     ),
@@ -493,7 +499,6 @@ INSTANCES = [
         "mined-lbfgs",
         solver="lbfgs",
         mining="hard",
-        early_stopping=False,
     ),
     _metric(
         "given-start",

@@ -203,8 +203,9 @@ pytestmark = [
         "ignore:.*Components .* have a variance of little more:"
         "sklearn.exceptions.ConvergenceWarning"
     ),
-    # Some checks have classes of one or two rows; contracts hold after few iterations, too.
+    # Some checks have two classes, or classes of one row; contracts hold after few iterations.
     pytest.mark.filterwarnings("ignore:n_neighbors=.* a class has only:UserWarning"),
+    pytest.mark.filterwarnings("ignore:loss='quadruplet' compares pairs of two:UserWarning"),
     pytest.mark.filterwarnings(
         "ignore:MetricLearner stopped after:sklearn.exceptions.ConvergenceWarning"
     ),
