@@ -1060,6 +1060,23 @@ def triplet_center_terms(Z, y, w, pairs, margin, margin2, once):
         yield Term("row", w[i], max(value, 0.0), tuple(slopes))
 
 
+def nca_terms(Z, y, w, pairs, margin, margin2, once):
+    """Yield 1 - sum of softmax(-D) over the own class, a row left out of its own softmax."""
+    for i in sorted({a for a, _, weight in pairs if weight > 0}):
+        copies = {j: max(w[j] - 1, 0.0) if j == i else w[j] for j in range(len(Z))}
+        others = [j for j in copies if copies[j] > 0]
+        D = {j: squared_distance(Z, i, j) for j in others}
+        least = min(D.values())
+        share = {j: copies[j] * math.exp(least - D[j]) for j in others}
+        total = math.fsum(share.values())
+        p = math.fsum(share[j] for j in others if y[j] == y[i]) / total
+        far = math.fsum(share[j] for j in others if y[j] != y[i]) / total
+        slopes = []
+        for j in others:
+            slopes += squared_slopes(Z, i, j, share[j] / total * (far if y[j] == y[i] else -p))
+        yield Term("row", w[i], far, tuple(slopes))
+
+
 PAIR_LOSS_TERMS = {
     "contrastive": contrastive_terms,
     "triplet": triplet_terms,
@@ -1067,6 +1084,7 @@ PAIR_LOSS_TERMS = {
     "n_pair": n_pair_terms,
     "quadruplet": quadruplet_terms,
     "lifted_structure": lifted_structure_terms,
+    "nca": nca_terms,
 }
 
 

@@ -109,7 +109,10 @@ def pair_loss(
       class and pairs l, k of two others;
     - "lifted_structure" [6]_: :math:`\frac12 J_{ij}^2` where :math:`J_{ij} = d_{ij} +
       \log(\sum_k e^{m - d_{ik}} + \sum_l e^{m - d_{jl}})` is positive, for each pair of one class,
-      k and l over the negatives of i and j.
+      k and l over the negatives of i and j;
+    - "nca" [7]_: :math:`1 - \sum_{j} p_{ij}` for each row i with a positive, j over its class and
+      :math:`p_{ij}` the softmax of :math:`-D_{ij}` over all other rows; it has no margin and no
+      choice of positives.
 
     Parameters
     ----------
@@ -118,7 +121,8 @@ def pair_loss(
     y : array-like of shape (n_samples,)
         Labels. A class with one row has no positives: its row is a negative of the others, and an
         anchor in "triplet_center" only.
-    loss : {"contrastive", "triplet", "triplet_center", "n_pair", "quadruplet", "lifted_structure"}
+    loss : {"contrastive", "triplet", "triplet_center", "n_pair", "quadruplet", \
+"lifted_structure", "nca"}
         The loss.
     margin : float, array-like of shape (n_classes, n_classes) or dict, default=1.0
         The margin: one number, a matrix indexed [class of anchor, class of negative] in the order
@@ -182,6 +186,8 @@ def pair_loss(
        for person re-identification", CVPR 2017.
     .. [6] H. O. Song, Y. Xiang, S. Jegelka and S. Savarese, "Deep metric learning via lifted
        structured feature embedding", CVPR 2016.
+    .. [7] J. Goldberger, G. Hinton, S. Roweis and R. Salakhutdinov, "Neighbourhood components
+       analysis", NIPS 2004.
 
     Examples
     --------

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _CENTER_BLOCK = 4096  # rows
-_MOST_PAIRS = 2**21  # whose thresholds are sorted at a time
+_MOST_PAIRS = 2**18  # whose thresholds are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,9 @@ def _pull_pairs(Z: FloatArray, pairs: IntArray, weight: FloatArray, factor: floa
 
 def _n_apart(Z: FloatArray, weight: FloatArray) -> float:
     """Count the unordered pairs of rows that differ."""
-    order = np.lexsort(Z.T)
-    new = np.any(np.diff(Z[order], axis=0) != 0.0, axis=1)
-    equal = np.bincount(np.concatenate([[0], np.cumsum(new)]), weights=weight[order])
+    rows = np.ascontiguousarray(Z + 0.0).view(np.dtype((np.void, Z.itemsize * Z.shape[1])))
+    _, same = np.unique(rows.ravel(), return_inverse=True)
+    equal = np.bincount(same, weights=weight)
     return 0.5 * float(weight.sum() ** 2 - equal @ equal)
 
 
@@ -644,9 +644,15 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
 # neighbourhood components analysis
 
 
+def _n_with_positives(problem: Problem) -> float:
+    groups = problem.groups
+    return float(groups.weight[groups.partner_weight > 0.0].sum())
+
+
 def _nca(Z: FloatArray, problem: Problem) -> Terms:
     """Sum 1 - p over rows, p the share of the own class in the softmax of -D to all others."""
     groups = problem.groups
+    has_positives = groups.partner_weight > 0.0
 
     def work(lane: Lane, rows: slice) -> None:
         tile = lane.tile(rows, slice(0, len(Z)))
@@ -655,12 +661,14 @@ def _nca(Z: FloatArray, problem: Problem) -> Terms:
         taken[i - rows.start, i] = groups.own_weight[rows]  # a row is no neighbour of itself
         nearest = np.where(taken > 0.0, tile.values, np.inf).min(axis=1, keepdims=True)
         share = taken * np.exp(np.minimum(nearest - tile.values, 0.0))
-        share /= share.sum(axis=1, keepdims=True)
+        total = share.sum(axis=1, keepdims=True)
+        share /= np.where(total > 0.0, total, 1.0)
         same = groups.codes[rows, None] == groups.codes
-        p = (share * same).sum(axis=1, keepdims=True)
-        weight = groups.weight[rows, None]
-        tile.derivatives[:] = weight * share * (same - p)
-        lane.add((float((weight * (1.0 - p)).sum()), float(weight[p < 1.0].sum())))
+        own = (share * same).sum(axis=1, keepdims=True)
+        other = (share * ~same).sum(axis=1, keepdims=True)
+        weight = np.where(has_positives[rows], groups.weight[rows], 0.0)[:, None]
+        tile.derivatives[:] = weight * share * np.where(same, other, -own)
+        lane.add((float((weight * other).sum()), float(weight[other > 0.0].sum())))
         lane.push(tile)
 
     return sweep(Z, work, n_jobs=problem.n_jobs)
@@ -735,5 +743,5 @@ LOSSES = {
         kinds=(_TRIPLETS, _QUADRUPLETS), mined=(_MINED_TRIPLETS, _QUADRUPLETS), pull="targets"
     ),
     "lifted_structure": Loss(kinds=(Kind(_n_unordered, _lifted),), symmetric=True),
-    "nca": Loss(kinds=(Kind(_n_rows, _nca),), pairs=False),
+    "nca": Loss(kinds=(Kind(_n_with_positives, _nca),), pairs=False),
 }

@@ -67,7 +67,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     ----------
     loss : {"triplet", "contrastive", "triplet_center", "n_pair", "quadruplet", \
 "lifted_structure"}, default="triplet"
-        The loss, see :func:`pair_loss`.
+        The loss, see :func:`pair_loss`; also "nca".
     n_components : int, default=None
         Number of components; None keeps as many as there are features.
     margin : float, array-like of shape (n_classes, n_classes) or dict, default=1.0
@@ -107,9 +107,10 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         other settings do not use it.
     init : {"auto", "pca", "lda", "identity", "random"} or array-like of shape \
 (n_components, n_features), default="auto"
-        The start: "pca" and "lda" of the standardised rows, "identity" their first features.
-        "auto" is "identity" if all components are kept, else "lda" if there are fewer components
-        than classes, else "pca". The start is scaled to the margin; an array is not.
+        The start: "pca" and "lda" of the standardised rows, "identity" their first features. "lda"
+        takes the directions that tell the classes apart, and behind them, if the classes are too
+        few for so many, principal ones of the rest. "auto" is "identity" if all components are
+        kept, else "lda". The start is scaled to the margin; an array is not.
     solver : {"auto", "lbfgs", "adam"}, default="auto"
         "lbfgs" sees all rows in each iteration; "adam" batches. "auto" is "adam" above 20,000 rows
         and where negatives are mined.
@@ -373,7 +374,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         if len(present) < 2:
             raise ValueError(
                 f"MetricLearner needs rows of at least two classes, but y has only one class: "
-                f"{present[0]!r}."
+                f"{present.tolist()[0]!r}."
             )
         if not np.any(rows.groups.partner_weight > 0.0):
             raise ValueError(
@@ -535,7 +536,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has the label {unknown[0]!r}, which is not among the classes "
+                f"y has the label {unknown.tolist()[0]!r}, which is not among the classes "
                 f"{self.classes_.tolist()}. Pass all labels as `classes` to the first call."
             )
         codes = np.searchsorted(self.classes_, labels)
@@ -551,7 +552,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             if len(self.classes_) < 2:
                 raise ValueError(
                     "MetricLearner needs at least two classes, but y has only one class: "
-                    f"{self.classes_[0]!r}. Pass all labels as `classes`."
+                    f"{self.classes_.tolist()[0]!r}. Pass all labels as `classes`."
                 )
             components = self._start(rows, settings, draws)
         else:
@@ -600,7 +601,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             at unit length. float32 is kept.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), accept_sparse="csr", reset=False)
+        X = validate_data(
+            self, X, dtype=(np.float64, np.float32), accept_sparse="csr", order="C", reset=False
+        )
         dtype = X.dtype
         X = X.astype(np.float64, copy=False)
         Z = self._embed(X) if self.normalize else np.asarray(X @ self.components_.T)

@@ -1,5 +1,6 @@
 """Training rows: merged, sorted by class, standardised, dense or sparse."""
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,20 +73,36 @@ class Rows:
         return replace(self, X=self.X[index], groups=groups)
 
 
-def _keys(X: Any) -> NDArray[np.intp]:
-    """Give numbers to the rows: equal rows the same, whatever order they come in."""
+def _ordered_bits(values: FloatArray) -> NDArray[Any]:
+    """Return integers in the order of the values, whose bytes are in this order too."""
+    bits = np.ascontiguousarray(values).view(np.uint64)
+    negative = bits >> np.uint64(63) == 1
+    return np.where(negative, ~bits, bits | np.uint64(1 << 63)).astype(">u8")
+
+
+def _ranks(X: Any) -> NDArray[np.intp]:
+    """Rank the rows by their first feature, then the second, and so on; equal rows alike."""
     if is_sparse(X):
-        ends = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-        spans = [slice(*pair) for pair in ends]
-        names = [(X.indices[span].tobytes(), X.data[span].tobytes()) for span in spans]
-        places = {name: place for place, name in enumerate(sorted(set(names)))}
-        return np.array([places[name] for name in names], dtype=np.intp)
-    bytes_of_row = np.dtype((np.void, X.itemsize * X.shape[1]))
-    order = np.argsort(X.view(bytes_of_row).ravel(), kind="stable")
-    new = np.any(np.diff(X[order], axis=0) != 0.0, axis=1)
-    numbers = np.empty(len(X), dtype=np.intp)
-    numbers[order] = np.concatenate([[0], np.cumsum(new)])
-    return numbers
+        rows = np.array(_sparse_names(X), dtype=object)
+    else:
+        bits = _ordered_bits(X)
+        rows = bits.view(np.dtype((np.void, bits.itemsize * bits.shape[1]))).ravel()
+    ranks: NDArray[np.intp] = np.unique(rows, return_inverse=True)[1]
+    return ranks
+
+
+def _sparse_names(X: Any) -> list[bytes]:
+    """Return bytes for each row, whose order is that of the dense rows."""
+    # Where one row ends or skips a feature it has a 0: a negative value of another ranks before
+    # that, the earlier the sooner, and a positive one behind it, the earlier the later.
+    positive = X.data > 0.0
+    tokens = np.empty(len(X.data), dtype=[("kind", "u1"), ("column", ">u8"), ("value", ">u8")])
+    columns = X.indices.astype(np.uint64)
+    tokens["kind"] = np.where(positive, 2, 0)
+    tokens["column"] = np.where(positive, ~columns, columns)
+    tokens["value"] = _ordered_bits(X.data)
+    spans = itertools.pairwise(X.indptr.tolist())
+    return [tokens[start:stop].tobytes() + b"\x01" for start, stop in spans]
 
 
 def _merged(
@@ -99,9 +116,9 @@ def _merged(
         X.eliminate_zeros()
     else:
         X = np.ascontiguousarray(X + 0.0)  # one zero, not two
-    keys = _keys(X)
-    order = np.lexsort([keys, codes])
-    new = np.diff(keys[order]) != 0
+    ranks = _ranks(X)
+    order = np.lexsort([ranks, codes])
+    new = np.diff(ranks[order]) != 0
     new |= np.diff(codes[order]) != 0
     first = np.flatnonzero(np.concatenate([[True], new]))
     # Weights in ascending order, so that their sum does not depend on the order of the rows.

@@ -28,8 +28,7 @@ def start(rows: Rows, init: str, n_components: int, generator: np.random.Generat
     rows : Rows
         Training rows.
     init : {"auto", "pca", "lda", "identity", "random"}
-        "auto" is "identity" if all components are kept, "lda" if the classes are more than the
-        components, else "pca".
+        "auto" is "identity" if all components are kept, else "lda".
     n_components : int
         Number of components.
     generator : numpy.random.Generator
@@ -42,8 +41,7 @@ def start(rows: Rows, init: str, n_components: int, generator: np.random.Generat
     """
     n_features = rows.n_features
     if init == "auto":
-        few = n_components < rows.groups.n_classes
-        init = "identity" if n_components == n_features else "lda" if few else "pca"
+        init = "identity" if n_components == n_features else "lda"
     if init == "identity":
         return np.eye(n_components, n_features)
     if init == "random":

@@ -22,10 +22,11 @@ LOSSES = (
     "n_pair",
     "quadruplet",
     "lifted_structure",
+    "nca",
 )
 SYMMETRIC = ("contrastive", "lifted_structure")  # the margin of two classes, in no order
-WITHOUT_MARGIN = ("n_pair",)
-WITHOUT_PAIRS = ("triplet_center",)
+WITHOUT_MARGIN = ("n_pair", "nca")
+WITHOUT_PAIRS = ("triplet_center", "nca")
 ROTATION_ONLY = ("n_pair",)  # inner products: a shift changes them
 
 
@@ -294,6 +295,7 @@ def test_counts_by_hand():
         "n_pair": 6 + 2,
         "quadruplet": 18 + 8 + 24 + 12,
         "lifted_structure": 3 + 1,
+        "nca": 5,
     }
     assert {loss: pair_loss(Z, y, loss=loss).n_terms for loss in LOSSES} == expected
     # A large margin makes every hinge count, zero distances and a negative one none.
@@ -316,6 +318,7 @@ def test_counts_of_many_rows_are_exact():
         "n_pair": pairs.sum(),
         "quadruplet": np.sum(pairs * (n - sizes)) + np.sum(pairs * apart),
         "lifted_structure": pairs.sum() // 2,
+        "nca": n - 1,
     }
     Z, y = many_rows()
     assert {loss: pair_loss(Z, y, loss=loss).n_terms for loss in LOSSES} == expected
@@ -892,6 +895,17 @@ def brute_triplet_center(Z, y, M, n_neighbors):
     return values[on].sum() / len(y), gradient / len(y)
 
 
+def brute_nca(Z, y, M, n_neighbors):
+    D = brute_squared(Z)
+    np.fill_diagonal(D, np.inf)
+    share = np.exp(-D - logsumexp(-D, axis=1)[:, None])
+    same = y[:, None] == y[None, :]
+    p = (share * same).sum(axis=1)
+    mates = same.sum(axis=1) > 1
+    W = share * (same - p[:, None]) / mates.sum()
+    return 1 - p[mates].mean(), gradient_of_distances(W, Z)
+
+
 BRUTE = {
     "contrastive": brute_contrastive,
     "triplet": brute_triplet,
@@ -899,6 +913,7 @@ BRUTE = {
     "n_pair": brute_n_pair,
     "quadruplet": brute_quadruplet,
     "lifted_structure": brute_lifted_structure,
+    "nca": brute_nca,
 }
 
 
