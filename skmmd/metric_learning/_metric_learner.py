@@ -30,7 +30,14 @@ from skmmd.metric_learning._lengths import unit_rows
 from skmmd.metric_learning._losses import LOSSES
 from skmmd.metric_learning._mining import MINERS
 from skmmd.metric_learning._objective import Settings, target_neighbors
-from skmmd.metric_learning._optimize import AdamState, Fit, Schedule, adam_epoch, fit_components
+from skmmd.metric_learning._optimize import (
+    AdamState,
+    Fit,
+    Schedule,
+    adam_epoch,
+    best_scaled,
+    fit_components,
+)
 from skmmd.metric_learning._retrieval import mean_average_precision_at_r
 from skmmd.metric_learning._rows import Rows, is_sparse, standardised_rows
 from skmmd.metric_learning._start import STARTS, scaled_start, start
@@ -39,7 +46,7 @@ __all__ = ["MetricLearner"]
 
 FloatArray = NDArray[np.float64]
 
-_LARGE = 20_000  # rows above which "auto" takes Adam
+_LARGE = 10_000  # rows above which "auto" takes Adam
 _MOST_PASSES, _USUAL_PASSES = 20, 2  # with and without rows held out
 _LEAST_HELD_OUT = 8  # rows in the smallest class, for "auto" to hold some out
 _RIDGE = 0.05  # of losses whose optimum is at infinity, where alpha is 0
@@ -110,15 +117,16 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         The start: "pca" and "lda" of the standardised rows, "identity" their first features. "lda"
         takes the directions that tell the classes apart, and behind them, if the classes are too
         few for so many, principal ones of the rest. "auto" is "identity" if all components are
-        kept, else "lda". The start is scaled to the margin; an array is not.
+        kept, else "lda". The start is scaled to the margin, for "adam" by powers of two to the
+        least loss of some rows; an array is not.
     solver : {"auto", "lbfgs", "adam"}, default="auto"
-        "lbfgs" sees all rows in each iteration; "adam" batches. "auto" is "adam" above 20,000 rows
+        "lbfgs" sees all rows in each iteration; "adam" batches. "auto" is "adam" above 10,000 rows
         and where negatives are mined.
     batch_size : int, default=256
         Rows in a batch of "adam", target neighbours among them.
     learning_rate : float, default=0.01
-        Step of "adam", as a share of the mean length of the components at the start; it falls with
-        the square root of the epoch.
+        Step of "adam", as a share of the mean length of the components at the start; after some
+        hundred steps it falls with the square root of their number.
     max_iter : int, default=100
         Most iterations of "lbfgs" in each pass, or epochs of "adam".
     tol : float, default=1e-5
@@ -153,7 +161,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     loss_ : float
-        The objective at its last iteration.
+        The objective of the components, where they were found.
     loss_curve_ : list of float
         The objective after each iteration. It starts again with each pass, since that compares
         other rows.
@@ -414,6 +422,9 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             n_jobs=self.n_jobs,
         )
 
+    def _has_given_start(self) -> bool:
+        return not isinstance(self.init, str) or (self.warm_start and hasattr(self, "components_"))
+
     def _start(self, rows: Rows, settings: Settings, draws: np.random.Generator) -> FloatArray:
         """Return the start in standardised coordinates."""
         n_features = rows.n_features
@@ -476,6 +487,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             batch_size=self.batch_size,
             learning_rate=float(self.learning_rate),
             validation_fraction=float(self.validation_fraction) if holds_out else None,
+            rescales=not self._has_given_start(),
             callback=None if callback is None else lambda L, n: callback(L / rows.scale, n),
             report=report,
         )
@@ -555,6 +567,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                     f"{self.classes_.tolist()[0]!r}. Pass all labels as `classes`."
                 )
             components = self._start(rows, settings, draws)
+            if isinstance(self.init, str):
+                components = best_scaled(rows, components, settings, draws)
         else:
             components = self.components_ * rows.scale
         state = getattr(self, "_adam", None)
@@ -567,7 +581,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             unit = float(np.sqrt(np.mean(components**2) * components.shape[1]))
         n_iter = 0 if first_call else self.n_iter_
         targets = target_neighbors(rows, components, settings) if settings.uses_targets else None
-        rate = self.learning_rate * unit / np.sqrt(1.0 + n_iter)
+        rate = self.learning_rate * unit
         components, loss = adam_epoch(
             rows, components, state, settings, targets, self.batch_size, rate, draws
         )

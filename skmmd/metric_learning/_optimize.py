@@ -22,7 +22,7 @@ from skmmd.metric_learning._objective import (
 )
 from skmmd.metric_learning._rows import Rows
 
-__all__ = ["AdamState", "Fit", "Schedule", "adam_epoch", "fit_components"]
+__all__ = ["AdamState", "Fit", "Schedule", "adam_epoch", "best_scaled", "fit_components"]
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +31,8 @@ _STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
 _ADAM_PATIENCE = 10  # epochs
 _MOST_VALIDATED = 2000  # rows of the hold-out that are scored
+_WARM_STEPS = 100.0  # of Adam, after which they fall with the square root of their number
+_MOST_SCALED = 1000  # rows that tell the scale of the start
 _LOOSE = 1e-3  # relative decrease at which all passes but the last stop
 _CORRECTIONS = 10  # pairs that L-BFGS remembers
 
@@ -55,6 +57,8 @@ class Schedule:
         Step size of Adam.
     validation_fraction : float or None
         Share of the rows that are held out to tell when to stop; None holds out none.
+    rescales : bool
+        Whether Adam may choose the scale of the start.
     callback : callable or None
         Called with the components, in standardised coordinates, and the number of iterations.
     report : callable or None
@@ -68,6 +72,7 @@ class Schedule:
     batch_size: int
     learning_rate: float
     validation_fraction: float | None
+    rescales: bool
     callback: Callable[[FloatArray, int], Any] | None = None
     report: Callable[[float], Any] | None = None
 
@@ -266,6 +271,36 @@ def _before_best(
 # Adam
 
 
+def best_scaled(
+    rows: Rows, components: FloatArray, settings: Settings, generator: np.random.Generator
+) -> FloatArray:
+    """Scale components to where some rows have the least loss: Adam would need many small steps.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    components : ndarray of shape (n_components, n_features)
+        The start.
+    settings : Settings
+        The objective.
+    generator : numpy.random.Generator
+        Draws the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_features)
+        The components times a power of two.
+    """
+    chosen = np.sort(generator.permutation(len(rows))[:_MOST_SCALED])
+    part = rows.take(chosen)
+    problem = make_problem(part, components, settings, generator)
+    factors = 2.0 ** np.arange(-5, 4)
+    values = [evaluate(factor * components, part, problem, settings)[0] for factor in factors]
+    best: FloatArray = factors[int(np.argmin(values))] * components
+    return best
+
+
 @dataclass
 class AdamState:
     """Moving moments of the gradient.
@@ -283,7 +318,8 @@ class AdamState:
     n_steps: int = 0
 
     def step(self, components: FloatArray, gradient: FloatArray, rate: float) -> FloatArray:
-        """Return the components one step further."""
+        """Return the components one step further; steps get shorter after a while."""
+        rate /= math.sqrt(1.0 + self.n_steps / _WARM_STEPS)
         self.n_steps += 1
         self.first += 0.1 * (gradient - self.first)
         self.second += 0.001 * (gradient**2 - self.second)
@@ -383,27 +419,30 @@ def _adam(
     """Run Adam until rows held out, or without any the loss, get no better."""
     progress = _Progress(schedule)
     train, held = _held_out(rows, schedule.validation_fraction, generator)
+    if schedule.rescales:
+        components = best_scaled(train, components, settings, generator)
     state = AdamState(np.zeros_like(components), np.zeros_like(components))
     unit = schedule.learning_rate * float(np.sqrt(np.mean(components**2) * components.shape[1]))
-    best, kept, score, since = np.inf, components, None, 0
+    best, kept, loss, since = -np.inf, components, np.inf, 0
     targets, n_selected = None, 0
     for epoch in range(schedule.max_iter):
         if settings.uses_targets and epoch * schedule.n_passes >= n_selected * schedule.max_iter:
             targets = target_neighbors(train, components, settings)
             n_selected += 1
-        rate = unit / np.sqrt(1.0 + epoch)
         components, value = adam_epoch(
-            train, components, state, settings, targets, schedule.batch_size, rate, generator
+            train, components, state, settings, targets, schedule.batch_size, unit, generator
         )
         progress.step(components, value)
+        score = 0.0
         if held is not None:
-            value = -float(_shares(train, held, components, settings).mean())
+            score = float(_shares(train, held, components, settings).mean())
         since += 1
-        if not np.isfinite(best) or value < best - schedule.tol * abs(best):
-            best, kept, since = value, components, 0
+        # Of equal scores the one with the clearly lower loss.
+        lower = not math.isfinite(loss) or value < loss - schedule.tol * abs(loss)
+        if score > best or (score == best and lower):
+            best, kept, loss, since = score, components, value, 0
         if since >= _ADAM_PATIENCE:
             break
-    if held is not None:
-        score = -best
     curve, converged = progress.curve, since >= _ADAM_PATIENCE
-    return Fit(kept, curve[-1], curve, len(curve), max(n_selected, 1), score, converged)
+    found = None if held is None else best
+    return Fit(kept, loss, curve, len(curve), max(n_selected, 1), found, converged)
