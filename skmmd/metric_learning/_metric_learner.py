@@ -131,7 +131,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Most iterations of "lbfgs" in each pass, or epochs of "adam".
     tol : float, default=1e-5
         Relative decrease of the loss in an iteration at which "lbfgs" stops; "adam" stops after ten
-        epochs without that.
+        epochs and a hundred steps without that.
     early_stopping : bool or "auto", default="auto"
         Hold out rows to choose the number of passes, or to stop "adam", by the share of the own
         class among the five nearest training rows. "auto" does if there are eight rows in each

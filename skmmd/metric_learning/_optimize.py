@@ -29,7 +29,7 @@ FloatArray = NDArray[np.float64]
 _N_VALIDATED = 5  # neighbours of each row held out
 _STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
-_ADAM_PATIENCE = 10  # epochs
+_ADAM_PATIENCE, _PATIENT_STEPS = 10, 100  # epochs and steps without a better one
 _MOST_VALIDATED = 2000  # rows of the hold-out that are scored
 _WARM_STEPS = 100.0  # of Adam, after which they fall with the square root of their number
 _MOST_SCALED = 1000  # rows that tell the scale of the start
@@ -423,8 +423,8 @@ def _adam(
         components = best_scaled(train, components, settings, generator)
     state = AdamState(np.zeros_like(components), np.zeros_like(components))
     unit = schedule.learning_rate * float(np.sqrt(np.mean(components**2) * components.shape[1]))
-    best, kept, loss, since = -np.inf, components, np.inf, 0
-    targets, n_selected = None, 0
+    best, kept, loss, since, n_then = -np.inf, components, np.inf, 0, 0
+    targets, n_selected, converged = None, 0, False
     for epoch in range(schedule.max_iter):
         if settings.uses_targets and epoch * schedule.n_passes >= n_selected * schedule.max_iter:
             targets = target_neighbors(train, components, settings)
@@ -440,9 +440,10 @@ def _adam(
         # Of equal scores the one with the clearly lower loss.
         lower = not math.isfinite(loss) or value < loss - schedule.tol * abs(loss)
         if score > best or (score == best and lower):
-            best, kept, loss, since = score, components, value, 0
-        if since >= _ADAM_PATIENCE:
+            best, kept, loss, since, n_then = score, components, value, 0, state.n_steps
+        converged = since >= _ADAM_PATIENCE and state.n_steps - n_then >= _PATIENT_STEPS
+        if converged:
             break
-    curve, converged = progress.curve, since >= _ADAM_PATIENCE
+    curve = progress.curve
     found = None if held is None else best
     return Fit(kept, loss, curve, len(curve), max(n_selected, 1), found, converged)
