@@ -121,9 +121,8 @@ def pair_loss(
     y : array-like of shape (n_samples,)
         Labels. A class with one row has no positives: its row is a negative of the others, and an
         anchor in "triplet_center" only.
-    loss : {"contrastive", "triplet", "triplet_center", "n_pair", "quadruplet", \
-"lifted_structure", "nca"}
-        The loss.
+    loss : str
+        One of the names above.
     margin : float, array-like of shape (n_classes, n_classes) or dict, default=1.0
         The margin: one number, a matrix indexed [class of anchor, class of negative] in the order
         of the sorted labels, or a dict of pairs of labels, in which (a, b) stands for (b, a) too
