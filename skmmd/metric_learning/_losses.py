@@ -8,7 +8,7 @@ the weight of those that are not 0, and the gradient. Losses are sums of kinds, 
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 
 from skmmd._chunked import row_blocks
 from skmmd.metric_learning import _loops
-from skmmd.metric_learning._groups import Problem
+from skmmd.metric_learning._groups import Groups, Problem
 from skmmd.metric_learning._sweep import Lane, Terms, Tile, sweep
 
 __all__ = ["LOSSES", "PULL", "Kind", "Loss"]
@@ -117,6 +117,17 @@ def _distances(pairs: IntArray, Z: FloatArray) -> FloatArray:
     return distances
 
 
+def _once(lane: Lane, rows: slice, groups: Groups) -> Iterator[Tile]:
+    """Yield tiles of some rows with all rows of later classes: each pair of rows is met once."""
+    return lane.tiles(rows, first=int(groups.bounds[groups.codes[rows.start] + 1]))
+
+
+def _place(tile: Tile, groups: Groups) -> tuple[Any, ...]:
+    """Return what each loop over negatives takes first."""
+    start = tile.rows.start, tile.columns.start
+    return tile.values, tile.derivatives, *start, groups.codes, groups.bounds
+
+
 class Positives(NamedTuple):
     """A tile of positives: the rows they are, and the weights of the pairs."""
 
@@ -211,16 +222,10 @@ def _contrastive_negatives(Z: FloatArray, problem: Problem) -> Terms:
     groups = problem.groups
 
     def work(lane: Lane, rows: slice) -> None:
-        first = int(groups.bounds[groups.codes[rows.start] + 1])
-        for tile in lane.tiles(rows, first=first):
+        for tile in _once(lane, rows, groups):
             lane.add(
                 _loops.negative_hinges(
-                    tile.values,
-                    tile.derivatives,
-                    rows.start,
-                    tile.columns.start,
-                    groups.codes,
-                    groups.bounds,
+                    *_place(tile, groups),
                     problem.margin,
                     groups.weight,
                 )
@@ -249,16 +254,10 @@ def _target_triplets(Z: FloatArray, problem: Problem) -> Terms:
     farthest = thresholds.max(axis=0, where=taken > 0.0, initial=-np.inf)
 
     def work(lane: Lane, rows: slice) -> None:
-        first = int(groups.bounds[groups.codes[rows.start] + 1])
-        for tile in lane.tiles(rows, first=first):
+        for tile in _once(lane, rows, groups):
             lane.add(
                 _loops.few_hinges(
-                    tile.values,
-                    tile.derivatives,
-                    rows.start,
-                    tile.columns.start,
-                    groups.codes,
-                    groups.bounds,
+                    *_place(tile, groups),
                     problem.margin,
                     groups.weight,
                     thresholds,
@@ -298,12 +297,7 @@ def _all_triplets(Z: FloatArray, problem: Problem) -> Terms:
             for tile in lane.tiles(mine):
                 lane.add(
                     _loops.many_hinges(
-                        tile.values,
-                        tile.derivatives,
-                        mine.start,
-                        tile.columns.start,
-                        groups.codes,
-                        groups.bounds,
+                        *_place(tile, groups),
                         problem.margin,
                         groups.weight,
                         thresholds,
@@ -370,15 +364,9 @@ def _lifted(Z: FloatArray, problem: Problem) -> Terms:
     share = positives.extra
 
     def negatives(lane: Lane, rows: slice) -> None:
-        first = int(groups.bounds[groups.codes[rows.start] + 1])
-        for tile in lane.tiles(rows, first=first):
+        for tile in _once(lane, rows, groups):
             _loops.lifted_negatives(
-                tile.values,
-                tile.derivatives,
-                rows.start,
-                tile.columns.start,
-                groups.codes,
-                groups.bounds,
+                *_place(tile, groups),
                 problem.margin,
                 groups.weight,
                 levels,
@@ -437,12 +425,7 @@ def _n_pair(Z: FloatArray, problem: Problem) -> Terms:
     def negatives(lane: Lane, rows: slice) -> None:
         for tile in lane.tiles(rows, products=True):
             _loops.n_pair_negatives(
-                tile.values,
-                tile.derivatives,
-                rows.start,
-                tile.columns.start,
-                groups.codes,
-                groups.bounds,
+                *_place(tile, groups),
                 groups.weight,
                 levels,
                 found.extra,
@@ -611,16 +594,10 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
         lists = _sorted_thresholds(Z, problem, pairs, weight)
 
         def work(lane: Lane, rows: slice, lists: _Thresholds = lists) -> None:
-            first = int(groups.bounds[groups.codes[rows.start] + 1])
-            for tile in lane.tiles(rows, first=first):
+            for tile in _once(lane, rows, groups):
                 lane.add(
                     _loops.quadruplet_hinges(
-                        tile.values,
-                        tile.derivatives,
-                        rows.start,
-                        tile.columns.start,
-                        groups.codes,
-                        groups.bounds,
+                        *_place(tile, groups),
                         groups.weight,
                         lists.values,
                         lists.starts,
