@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["checked_labels", "margin_matrix", "row_weights"]
+__all__ = ["checked_labels", "margin_matrix", "margins_between", "row_weights"]
 
 FloatArray = NDArray[np.float64]
 
@@ -36,8 +36,17 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
     ------
     ValueError
         If a label is NaN or infinite, or they are not of classes.
+    TypeError
+        If they have no common order.
     """
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
+    try:
+        labels: NDArray[Any] = column_or_1d(y, warn=True)
+        np.unique(labels)
+    except TypeError as error:
+        raise TypeError(
+            "y has labels of several types, or missing ones, which have no common order; pass "
+            "labels of one type."
+        ) from error
     if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
         raise ValueError("Input y contains NaN or infinity; pass a label for each row.")
     check_classification_targets(labels)
@@ -115,8 +124,8 @@ def margin_matrix(margin: Any, classes: NDArray[Any], *, loss: str, symmetric: b
 
     Returns
     -------
-    ndarray of shape (n_classes, n_classes)
-        The margins; the diagonal means nothing.
+    ndarray of shape (n_classes, n_classes) or (1, 1)
+        The margins, of which the diagonal means nothing; a single entry stands for all.
 
     Raises
     ------
@@ -127,8 +136,10 @@ def margin_matrix(margin: Any, classes: NDArray[Any], *, loss: str, symmetric: b
     n_classes = len(classes)
     if isinstance(margin, Mapping):
         matrix = _of_names(margin, classes)
-    elif isinstance(margin, Real):
-        matrix = np.full((n_classes, n_classes), float(margin))
+    elif isinstance(margin, bool | np.bool_ | str):
+        raise TypeError(f"margin must be a number, a matrix or a dict, got {margin!r}.")
+    elif np.ndim(margin) == 0:
+        matrix = np.full((1, 1), float(margin))
     else:
         matrix = np.array(
             check_array(margin, dtype=np.float64, ensure_2d=False, input_name="margin"), order="C"
@@ -139,7 +150,8 @@ def margin_matrix(margin: Any, classes: NDArray[Any], *, loss: str, symmetric: b
                 f"of negative] with shape {(n_classes, n_classes)}, one row and column for each of "
                 f"the {n_classes} classes in y, sorted."
             )
-    np.fill_diagonal(matrix, 0.0)
+    if len(matrix) > 1:
+        np.fill_diagonal(matrix, 0.0)
     if not np.all(np.isfinite(matrix)):
         raise ValueError(f"margin must be finite, got {margin!r}.")
     if symmetric and not np.array_equal(matrix, matrix.T):
@@ -149,6 +161,16 @@ def margin_matrix(margin: Any, classes: NDArray[Any], *, loss: str, symmetric: b
             "loss='triplet'."
         )
     return matrix
+
+
+def margins_between(
+    matrix: FloatArray, anchors: NDArray[Any], negatives: NDArray[Any]
+) -> FloatArray:
+    """Return the margins of all these anchors and negatives, given by their classes."""
+    if len(matrix) == 1:
+        return matrix
+    result: FloatArray = matrix[anchors][:, negatives]
+    return result
 
 
 def _of_names(margin: Mapping[Any, Any], classes: NDArray[Any]) -> FloatArray:

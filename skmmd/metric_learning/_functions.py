@@ -26,7 +26,7 @@ __all__ = ["PairLoss", "pair_loss"]
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairLoss:
     """Value and gradient of a pair loss.
 
@@ -62,6 +62,17 @@ class PairLoss:
 
 
 _LARGEST = 1e140
+
+
+def _near_origin(Z: FloatArray) -> FloatArray:
+    """Move rows to the origin by numbers of few digits: rows on a grid keep equal distances."""
+    moved = Z - Z[0]
+    with np.errstate(divide="ignore"):
+        unit = 2.0 ** np.floor(np.log2(np.abs(moved).max(axis=0)) - 4.0)
+    unit = np.where(np.isfinite(unit) & (unit > 0.0), unit, 1.0)
+    result: FloatArray = moved - np.round(moved.mean(axis=0) / unit) * unit
+    return result
+
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "Z": ["array-like"],
@@ -136,8 +147,8 @@ def pair_loss(
     positives : {"all", "neighbors"}, default="all"
         What a row is compared with: all rows of its class, or its `n_neighbors` nearest rows of its
         class, taken as fixed by the gradient. With "neighbors" each row and each of its target
-        neighbours is a pair, so that mutual neighbours are two. "triplet_center" has no pairs and
-        ignores it.
+        neighbours is a pair, so that mutual neighbours are two; of equally near rows the first are
+        taken. "triplet_center" has no pairs and ignores it.
     n_neighbors : int, default=3
         Number of target neighbours; fewer where the class is smaller.
     normalize : bool, default=False
@@ -211,8 +222,7 @@ def pair_loss(
     if normalize:
         rows, lengths = unit_rows(rows)
     elif not chosen.products:
-        rows = rows - rows[0]
-        rows -= rows.mean(axis=0)
+        rows = _near_origin(rows)
     if np.abs(rows).max() > _LARGEST:
         raise ValueError(
             f"Z has values as large as {np.abs(rows).max():.3g}; squared distances would overflow. "
@@ -222,7 +232,7 @@ def pair_loss(
     rows = np.ascontiguousarray(rows[order])
     targets = None
     if positives == "neighbors":
-        targets = select_targets(rows, groups, n_neighbors, n_jobs=n_jobs)
+        targets = select_targets(rows, groups, n_neighbors, copies=True, n_jobs=n_jobs)
     problem = Problem(groups, margins, margin2, targets, n_jobs=n_jobs)
     factors = (1.0,) * len(chosen.kinds)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -85,14 +85,14 @@ class Problem:
     ----------
     groups : Groups
         Classes and weights.
-    margin : ndarray of shape (n_classes, n_classes)
-        Margin of [class of anchor, class of negative].
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
+        Margin of [class of anchor, class of negative]; a single entry stands for all.
     margin2 : float
         Margin of the second kind of quadruplet terms.
     targets : Targets or None
         The positives; None takes all rows of the class.
     mined : tuple of two ndarrays or None
-        For each anchor the rows of its mined negatives, and their weights; None takes all.
+        Mined triples of anchor, positive and negative, and their weights; None takes all negatives.
     n_jobs : int or None
         Number of threads.
     """
@@ -114,19 +114,26 @@ def group_rows(codes: NDArray[Any], n_classes: int, weight: FloatArray) -> tuple
 
 
 def select_targets(
-    Z: FloatArray, groups: Groups, n_neighbors: int, *, n_jobs: int | None = None
+    Z: FloatArray,
+    groups: Groups,
+    n_neighbors: int,
+    *,
+    copies: bool = False,
+    n_jobs: int | None = None,
 ) -> Targets:
-    """Find the nearest rows of the own class, up to a weight of `n_neighbors` for each row.
+    """Find the nearest rows of the own class.
 
     Parameters
     ----------
     Z : ndarray of shape (n_samples, n_components)
         Rows, sorted by class.
     groups : Groups
-        Their classes and weights. A row of weight w > 1 counts as w neighbours, and its own copies
-        as w - 1 at distance 0.
+        Their classes and weights.
     n_neighbors : int
         How many.
+    copies : bool, default=False
+        Count a row of weight w > 1 as w neighbours, and as w - 1 of itself. Else `n_neighbors` is
+        a number of rows, and only the ratios of their weights matter.
     n_jobs : int or None, default=None
         Number of threads.
 
@@ -138,7 +145,7 @@ def select_targets(
     n_rows = len(Z)
     largest = int(np.diff(groups.bounds).max(initial=0))
     # More columns than neighbours only for copies of the row itself.
-    has_copies = bool(np.any(groups.weight > 1.0))
+    has_copies = copies and bool(np.any(groups.weight > 1.0))
     n_targets = max(min(n_neighbors, largest - 1), 0) + has_copies
     index = np.repeat(np.arange(n_rows, dtype=np.int64)[:, None], n_targets, axis=1)
     weight = np.zeros((n_rows, n_targets))
@@ -150,7 +157,14 @@ def select_targets(
         distances = Z[rows] @ Z[first:last].T
         _loops.squared_distances(distances, Z, norms, rows.start, first)
         _loops.nearest(
-            distances, rows.start, first, groups.weight, n_neighbors, index[rows], weight[rows]
+            distances,
+            rows.start,
+            first,
+            groups.weight,
+            n_neighbors,
+            copies,
+            index[rows],
+            weight[rows],
         )
 
     blocks = [
@@ -160,4 +174,8 @@ def select_targets(
     ]
     if n_targets and blocks:
         gather_blocks(select, blocks, n_jobs=n_jobs)
+    if not copies and n_targets:
+        # A row has as many targets as it finds, the heavier ones more.
+        mean = weight.sum(axis=1) / np.maximum(np.count_nonzero(weight, axis=1), 1)
+        weight /= np.where(mean > 0.0, mean, 1.0)[:, None]
     return Targets(index, weight)

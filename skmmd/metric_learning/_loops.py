@@ -16,6 +16,12 @@ _STRIP = 16  # columns, in most of which no hinge is active after a while
 
 
 @loop
+def _margin(margin, anchor, negative):
+    """Return the margin of two classes: the only entry, or that of the pair."""
+    return margin[0, 0] if margin.shape[0] == 1 else margin[anchor, negative]
+
+
+@loop
 def squared_distances(products, Z, norms, first_row, first_column):
     """Turn inner products into squared distances, in place.
 
@@ -178,7 +184,7 @@ def push_pairs(index, derivatives, Z, moved):
 
 
 @loop
-def nearest(distances, first_row, first, weight, n_neighbors, index, taken):
+def nearest(distances, first_row, first, weight, n_neighbors, copies, index, taken):
     """Choose the nearest rows of the own class, the first of equally near ones.
 
     Parameters
@@ -190,7 +196,9 @@ def nearest(distances, first_row, first, weight, n_neighbors, index, taken):
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
     n_neighbors : int
-        The weight to choose for each row.
+        The weight to choose for each row, or the number of rows.
+    copies : bool
+        Whether a row of weight w > 1 is w neighbours, and w - 1 of itself; else each row is one.
     index : ndarray of shape (n_rows, n_targets), dtype int64
         Is filled with the chosen rows.
     taken : ndarray of shape (n_rows, n_targets)
@@ -218,7 +226,7 @@ def nearest(distances, first_row, first, weight, n_neighbors, index, taken):
             n_found = min(n_found + 1, n_targets)
         left = float(n_neighbors)
         filled = 0
-        if weight[i] > 1.0:  # its own copies are nearest
+        if copies and weight[i] > 1.0:  # its own copies are nearest
             index[r, 0] = i
             taken[r, 0] = min(weight[i] - 1.0, left)
             left -= taken[r, 0]
@@ -227,7 +235,7 @@ def nearest(distances, first_row, first, weight, n_neighbors, index, taken):
             if left <= 0.0 or filled == n_targets:
                 break
             w = weight[place[t]]
-            slots = max(w, 1.0)
+            slots = max(w, 1.0) if copies else 1.0
             index[r, filled] = place[t]
             taken[r, filled] = w * min(1.0, left / slots)
             left -= slots
@@ -261,7 +269,7 @@ def few_hinges(
         The rows that the first row and column stand for.
     codes, bounds : ndarray, dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of [class of anchor, class of negative].
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
@@ -296,14 +304,14 @@ def few_hinges(
                 begin = end
                 continue
             end = min(begin + _STRIP, end)
-            m = margin[other, own]
-            limit = farthest[i] + margin[own, other]
+            m = _margin(margin, other, own)
+            limit = farthest[i] + _margin(margin, own, other)
             n_near = 0
             for j in range(begin, end):
                 n_near += distances[r, j - first_column] < max(limit, farthest[j] + m)
             for t in range(thresholds.shape[0] if n_near > 0 else 0):
                 w = taken[t, i]
-                threshold = thresholds[t, i] + margin[own, other] if w > 0.0 else -np.inf
+                threshold = thresholds[t, i] + _margin(margin, own, other) if w > 0.0 else -np.inf
                 total = 0.0
                 count = 0.0
                 reverse_total = 0.0
@@ -368,7 +376,7 @@ def many_hinges(
         The rows that the first row and column stand for.
     codes, bounds : ndarray, dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of [class of anchor, class of negative].
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
@@ -399,7 +407,7 @@ def many_hinges(
             other = codes[begin]
             end = min(bounds[other + 1], last_column)
             if other != own:
-                m = margin[own, other]
+                m = _margin(margin, own, other)
                 for j in range(begin, end):
                     key = distances[r, j - first_column] - m
                     if key >= thresholds[r, size - 1]:
@@ -427,7 +435,7 @@ def negative_hinges(distances, derivatives, first_row, first_column, codes, boun
         The rows that the first row and column stand for.
     codes, bounds : ndarray, dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of each pair of classes.
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
@@ -450,7 +458,7 @@ def negative_hinges(distances, derivatives, first_row, first_column, codes, boun
         while begin < last_column:
             other = codes[begin]
             end = min(bounds[other + 1], last_column)
-            m = margin[own, other]
+            m = _margin(margin, own, other)
             if other > own and m > 0.0:
                 total = 0.0
                 count = 0.0
@@ -482,7 +490,7 @@ def distance_keys(distances, keys, first_row, first_column, codes, bounds, margi
         The rows that the first row and column stand for.
     codes, bounds : ndarray, dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of each pair of classes.
     """
     n_rows, n_columns = distances.shape
@@ -493,7 +501,7 @@ def distance_keys(distances, keys, first_row, first_column, codes, bounds, margi
         while begin < last_column:
             other = codes[begin]
             end = min(bounds[other + 1], last_column)
-            m = margin[own, other]
+            m = _margin(margin, own, other)
             for c in range(begin - first_column, end - first_column):
                 keys[r, c] = m - np.sqrt(distances[r, c])
             begin = end
@@ -602,7 +610,7 @@ def lifted_negatives(
         The rows that the first row and column stand for.
     codes, bounds : ndarray, dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of each pair of classes.
     weight : ndarray of shape (n_samples,)
         Weights of all rows.
@@ -621,7 +629,7 @@ def lifted_negatives(
             other = codes[begin]
             end = min(bounds[other + 1], last_column)
             if other > own:
-                m = margin[own, other]
+                m = _margin(margin, own, other)
                 for j in range(begin, end):
                     square = distances[r, j - first_column]
                     distance = np.sqrt(square)
@@ -776,6 +784,17 @@ def quadruplet_hinges(
                     if key >= thresholds[n_all - 1]:
                         continue
                     w = 2.0 * weight[i] * weight[j]
+                    if key < thresholds[0]:  # below all: the first place of each list
+                        histogram[0] += w
+                        above, total = weight_above[0], sum_above[0]
+                        for place in (one + own + 1, two + other + 1):
+                            above -= weight_above[place]
+                            total -= sum_above[place]
+                            histogram[place] += w
+                        value += w * (total - key * above)
+                        n_active += w * above
+                        derivatives[r, j - first_column] = -w * above
+                        continue
                     rank = _rank(thresholds, n_all, key)
                     above, total = weight_above[rank], sum_above[rank]
                     histogram[rank] += w
@@ -806,7 +825,7 @@ def listed_hinges(triples, taken, Z, codes, margin, moved):
         All rows.
     codes : ndarray of shape (n_samples,), dtype int64
         The classes.
-    margin : ndarray of shape (n_classes, n_classes)
+    margin : ndarray of shape (n_classes, n_classes) or (1, 1)
         Margin of [class of anchor, class of negative].
     moved : ndarray of shape (n_samples, n_components)
         Half of the gradient; is added to.
@@ -820,7 +839,7 @@ def listed_hinges(triples, taken, Z, codes, margin, moved):
     n_active = 0.0
     for t in range(triples.shape[0]):
         a, p, n = triples[t, 0], triples[t, 1], triples[t, 2]
-        gap = margin[codes[a], codes[n]]
+        gap = _margin(margin, codes[a], codes[n])
         for k in range(Z.shape[1]):
             near = Z[a, k] - Z[p, k]
             far = Z[a, k] - Z[n, k]

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from skmmd._chunked import row_blocks
 from skmmd.metric_learning import _loops
+from skmmd.metric_learning._classes import margins_between
 from skmmd.metric_learning._groups import Groups, Problem
 from skmmd.metric_learning._sweep import Lane, Terms, Tile, sweep
 
@@ -24,7 +25,7 @@ __all__ = ["LOSSES", "PULL", "Kind", "Loss"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_CENTER_BLOCK = 4096  # rows
+_CENTER_SIZE = 2**18  # distances to centers at a time
 _MOST_PAIRS = 2**18  # whose thresholds are sorted at a time
 
 
@@ -54,6 +55,10 @@ class Loss:
         Their means, or sums, are added.
     mined : tuple of Kind, default=()
         What takes their place where negatives are mined; empty if the loss weighs all negatives.
+    margin : bool, default=True
+        Whether it has a margin.
+    hinge : bool, default=True
+        Whether only a positive margin keeps rows apart.
     symmetric : bool, default=False
         Whether the margin of two classes must not depend on which of them is the anchor's.
     pull : {"first", "targets", None}, default=None
@@ -68,6 +73,8 @@ class Loss:
 
     kinds: tuple[Kind, ...]
     mined: tuple[Kind, ...] = ()
+    margin: bool = True
+    hinge: bool = True
     symmetric: bool = False
     pull: str | None = None
     pairs: bool = True
@@ -476,11 +483,11 @@ def _triplet_center(Z: FloatArray, problem: Problem) -> Terms:
     np.add.at(centers, groups.codes, share[:, None] * Z)
     gap = np.empty(len(Z))
     nearest = np.empty(len(Z), dtype=np.intp)
-    for rows in row_blocks(len(Z), _CENTER_BLOCK):
+    for rows in row_blocks(len(Z), max(_CENTER_SIZE // len(present), 1)):
         codes = groups.codes[rows]
         halves = 0.5 * cdist(Z[rows], centers[present], "sqeuclidean")
         own = halves[np.arange(len(codes)), np.searchsorted(present, codes)]
-        keys = halves - problem.margin[codes][:, present]
+        keys = halves - margins_between(problem.margin, codes, present)
         keys[present == codes[:, None]] = np.inf
         place = np.argmin(keys, axis=1)
         gap[rows] = own - keys[np.arange(len(codes)), place]
@@ -520,7 +527,7 @@ class _Thresholds(NamedTuple):
     sum_above: FloatArray
 
 
-def _quadruplet_positives(Z: FloatArray, problem: Problem) -> Iterator[tuple[IntArray, FloatArray]]:
+def _positive_pairs(problem: Problem) -> Iterator[tuple[IntArray, FloatArray]]:
     """Yield lists of positive pairs and their weights; those met from both sides count twice."""
     groups = problem.groups
     if problem.targets is not None:
@@ -528,11 +535,11 @@ def _quadruplet_positives(Z: FloatArray, problem: Problem) -> Iterator[tuple[Int
         for part in row_blocks(len(pairs), _MOST_PAIRS):
             yield pairs[part], weight[part]
         return
-    rows = np.arange(len(Z), dtype=np.int64)
+    rows = np.arange(len(groups.codes), dtype=np.int64)
     n_partners = groups.bounds[groups.codes + 1] - rows  # each row with itself and those behind it
     ends = np.cumsum(n_partners)
     start = 0
-    while start < len(Z):
+    while start < len(rows):
         before = ends[start] - n_partners[start]
         stop = max(int(np.searchsorted(ends, before + _MOST_PAIRS, side="right")), start + 1)
         counts = n_partners[start:stop]
@@ -545,15 +552,50 @@ def _quadruplet_positives(Z: FloatArray, problem: Problem) -> Iterator[tuple[Int
         start = stop
 
 
-def _sorted_thresholds(
-    Z: FloatArray, problem: Problem, pairs: IntArray, weight: FloatArray
-) -> _Thresholds:
-    groups = problem.groups
-    values = _distances(pairs, Z) + problem.margin2
-    codes = groups.codes[pairs[:, 0]]
+class _Pairs(NamedTuple):
+    """Positive pairs, their weights and thresholds."""
+
+    rows: IntArray
+    weight: FloatArray
+    thresholds: FloatArray
+
+
+def _joined(found: list[_Pairs]) -> _Pairs:
+    return _Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _ranges(Z: FloatArray, problem: Problem) -> Iterator[_Pairs]:
+    """Yield positive pairs by ranges of their thresholds: most negatives are outside of each."""
+    samples, n_pairs = [], 0
+    for index, _ in _positive_pairs(problem):
+        step = max(len(index) // 1000, 1)
+        samples.append(_distances(index[::step], Z) + problem.margin2)
+        n_pairs += len(index)
+    if n_pairs == 0:
+        return
+    n_ranges = -(-n_pairs // _MOST_PAIRS)
+    inner = np.quantile(np.concatenate(samples), np.arange(1, n_ranges) / n_ranges)
+    limits = np.concatenate([[-np.inf], np.unique(inner), [np.inf]])
+    for low, high in itertools.pairwise(limits):
+        found: list[_Pairs] = []
+        for index, weight in _positive_pairs(problem):
+            thresholds = _distances(index, Z) + problem.margin2
+            inside = (thresholds >= low) & (thresholds < high)
+            found.append(_Pairs(index[inside], weight[inside], thresholds[inside]))
+            if sum(len(pairs.rows) for pairs in found) > 2 * _MOST_PAIRS:
+                yield _joined(found)
+                found = []
+        pairs = _joined(found) if found else None
+        if pairs is not None and len(pairs.rows):
+            yield pairs
+
+
+def _sorted_thresholds(problem: Problem, pairs: _Pairs) -> _Thresholds:
+    groups, (index, weight, values) = problem.groups, pairs
+    codes = groups.codes[index[:, 0]]
     by_value = np.argsort(values, kind="stable")
     by_class = by_value[np.argsort(codes[by_value], kind="stable")]
-    n_pairs = len(pairs)
+    n_pairs = len(index)
     in_class = n_pairs + np.searchsorted(codes[by_class], np.arange(groups.n_classes + 1))
     starts = np.concatenate([[0], in_class]).astype(np.int64)
     order = np.concatenate([by_value, by_class])
@@ -588,10 +630,8 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
     result = Terms(0.0, 0.0, np.zeros_like(Z), np.empty(0))
     if np.count_nonzero(np.diff(groups.bounds)) < 3:
         return result
-    for pairs, weight in _quadruplet_positives(Z, problem):
-        if not len(pairs):
-            continue
-        lists = _sorted_thresholds(Z, problem, pairs, weight)
+    for pairs in _ranges(Z, problem):
+        lists = _sorted_thresholds(problem, pairs)
 
         def work(lane: Lane, rows: slice, lists: _Thresholds = lists) -> None:
             for tile in _once(lane, rows, groups):
@@ -610,7 +650,7 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
 
         terms = sweep(Z, work, n_jobs=problem.n_jobs, n_extra=len(lists.weight_above))
         moved = np.zeros_like(Z)
-        _loops.push_pairs(pairs, weight * _n_beyond(lists, terms.extra), Z, moved)
+        _loops.push_pairs(pairs.rows, pairs.weight * _n_beyond(lists, terms.extra), Z, moved)
         gradient = result.gradient + terms.gradient + 2.0 * moved
         value, n_active = result.value + terms.value, result.n_active + terms.n_active
         result = Terms(value, n_active, gradient, np.empty(0))
@@ -686,7 +726,9 @@ def _mined_negatives(Z: FloatArray, problem: Problem) -> Terms:
     pairs = np.ascontiguousarray(triples[:, ::2])
     distances = np.sqrt(_distances(pairs, Z))
     codes = problem.groups.codes[pairs]
-    gap = np.maximum(problem.margin[codes[:, 0], codes[:, 1]] - distances, 0.0)
+    single = len(problem.margin) == 1
+    margin = problem.margin[0, 0] if single else problem.margin[codes[:, 0], codes[:, 1]]
+    gap = np.maximum(margin - distances, 0.0)
     slope = np.divide(gap, distances, out=np.zeros_like(gap), where=distances > 0.0)
     moved = np.zeros_like(Z)
     _loops.push_pairs(pairs, -0.5 * taken * slope, Z, moved)
@@ -715,10 +757,10 @@ LOSSES = {
     ),
     "triplet": Loss(kinds=(_TRIPLETS,), mined=(_MINED_TRIPLETS,), pull="targets"),
     "triplet_center": Loss(kinds=(Kind(_n_rows, _triplet_center),), pairs=False),
-    "n_pair": Loss(kinds=(Kind(_n_positives, _n_pair),), products=True),
+    "n_pair": Loss(kinds=(Kind(_n_positives, _n_pair),), margin=False, hinge=False, products=True),
     "quadruplet": Loss(
         kinds=(_TRIPLETS, _QUADRUPLETS), mined=(_MINED_TRIPLETS, _QUADRUPLETS), pull="targets"
     ),
-    "lifted_structure": Loss(kinds=(Kind(_n_unordered, _lifted),), symmetric=True),
-    "nca": Loss(kinds=(Kind(_n_with_positives, _nca),), pairs=False),
+    "lifted_structure": Loss(kinds=(Kind(_n_unordered, _lifted),), hinge=False, symmetric=True),
+    "nca": Loss(kinds=(Kind(_n_with_positives, _nca),), margin=False, hinge=False, pairs=False),
 }

@@ -36,6 +36,7 @@ from skmmd.metric_learning._optimize import (
     Schedule,
     adam_epoch,
     best_scaled,
+    call_back,
     fit_components,
 )
 from skmmd.metric_learning._retrieval import mean_average_precision_at_r
@@ -49,6 +50,7 @@ FloatArray = NDArray[np.float64]
 _LARGE = 10_000  # rows above which "auto" takes Adam
 _MOST_PASSES, _USUAL_PASSES = 20, 2  # with and without rows held out
 _LEAST_HELD_OUT = 8  # rows in the smallest class, for "auto" to hold some out
+_COLLAPSED = 1e-6  # of the components at the start
 _RIDGE = 0.05  # of losses whose optimum is at infinity, where alpha is 0
 
 
@@ -61,6 +63,22 @@ def _distance(
         return float(np.linalg.norm(components @ (pair[0] - pair[1])))
     unit, _ = unit_rows((pair - mean) @ components.T)
     return float(np.linalg.norm(unit[0] - unit[1]))
+
+
+def _checked_classes(classes: ArrayLike) -> NDArray[Any]:
+    if np.ndim(classes) != 1:
+        raise ValueError(f"classes must be a list of labels, got {classes!r}.")
+    try:
+        return checked_labels(classes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"classes must be a list of labels: {error}") from error
+
+
+def _mean_margin(margin: FloatArray) -> float:
+    """Return the mean margin of two different classes."""
+    if len(margin) == 1:
+        return float(margin[0, 0])
+    return float(margin[~np.eye(len(margin), dtype=bool)].mean())
 
 
 class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -91,9 +109,10 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Number of target neighbours. A class of fewer rows has fewer, with a warning.
     n_passes : int or "auto", default="auto"
         How often target neighbours and mined negatives are selected anew, under the metric that was
-        learned so far. "auto" takes the first that is not clearly worse than the best of up to 20
-        for rows held out, and runs its last pass on all rows; 2 without early stopping. With Adam
-        the passes are spread over the epochs; "auto" is one for each epoch.
+        learned so far. With early stopping these are the most: it takes the first pass that is not
+        clearly worse than the best for rows held out, and runs that one on all rows. "auto" is 20,
+        2 without early stopping. With Adam the passes are spread over the epochs; "auto" is one
+        for each epoch.
     mining : {"all", "hard", "semihard", "distance_weighted"}, default="all"
         Which negatives a row is compared with: all; or one for each anchor and positive: that which
         violates the margin most ("hard", and for positives="all" with the farthest positive), the
@@ -340,7 +359,18 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             found = fit_components(rows, first, settings, schedule, draws)
         self._adam: AdamState | None = None
         self._unit: float | None = None
+        self._warn_of_collapse(found.components, first)
         return self._store(found, rows)
+
+    def _warn_of_collapse(self, components: FloatArray, first: FloatArray) -> None:
+        if np.abs(components).max() > _COLLAPSED * np.abs(first).max():
+            return
+        warnings.warn(
+            f"The components collapsed to 0: the {self.loss} loss maps all rows to one point here. "
+            "Use a larger margin, more components or another loss.",
+            ConvergenceWarning,
+            stacklevel=stack_level(),
+        )
 
     def _store(self, found: Fit, rows: Rows) -> Self:
         self.components_ = found.components / rows.scale
@@ -397,21 +427,30 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 stacklevel=stack_level(),
             )
         if self.positives == "neighbors" and LOSSES[self.loss].pairs:
-            smallest = rows.groups.partner_weight[rows.groups.partner_weight > 0.0].min()
-            if smallest < self.n_neighbors:
+            n_others = np.diff(rows.groups.bounds) - 1
+            n_others = n_others[n_others > 0].min(initial=self.n_neighbors)
+            if n_others < self.n_neighbors:
                 warnings.warn(
-                    f"n_neighbors={self.n_neighbors}, but a class has only {smallest:g} other "
-                    "rows; there the target neighbours are fewer.",
+                    f"n_neighbors={self.n_neighbors}, but a class has only {n_others} other "
+                    "different rows; there the target neighbours are fewer.",
                     UserWarning,
                     stacklevel=stack_level(),
                 )
 
     def _settings(self, classes: NDArray[Any]) -> Settings:
         loss = LOSSES[self.loss]
+        margin = margin_matrix(self.margin, classes, loss=self.loss, symmetric=loss.symmetric)
+        if loss.hinge and not np.any(margin > 0.0):
+            warnings.warn(
+                f"No margin is positive, got margin={self.margin!r}: the {self.loss} loss is least "
+                "where all rows are mapped to one point.",
+                UserWarning,
+                stacklevel=stack_level(),
+            )
         diverges = loss.products and self.alpha == 0.0 and not self.normalize
         return Settings(
             loss=self.loss,
-            margin=margin_matrix(self.margin, classes, loss=self.loss, symmetric=loss.symmetric),
+            margin=margin,
             margin2=float(self.margin2),
             positives=self.positives,
             n_neighbors=self.n_neighbors,
@@ -440,20 +479,24 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             init = check_array(self.init, dtype=np.float64, ensure_2d=False, input_name="init")
             return self._given_start(init, "init", rows)
         first = start(rows, self.init, n_components, draws)
-        classes = ~np.eye(len(settings.margin), dtype=bool)
-        length = float(settings.margin[classes].mean())
-        if LOSSES[self.loss].symmetric:  # margins of distances, not of their squares
-            length = length**2
+        length = _mean_margin(settings.margin) if LOSSES[self.loss].margin else 1.0
         if length <= 0.0:
             length = 1.0
+        if LOSSES[self.loss].symmetric:  # margins of distances, not of their squares
+            length = length**2
         return scaled_start(rows, first, self.n_neighbors, length, n_jobs=self.n_jobs)
 
     def _given_start(self, given: FloatArray, name: str, rows: Rows) -> FloatArray:
         n_components = len(given) if self.n_components is None else self.n_components
-        if given.shape != (n_components, rows.n_features) or n_components > rows.n_features:
+        if given.shape != (n_components, rows.n_features):
             raise ValueError(
                 f"{name} must have the shape (n_components, n_features) = "
                 f"{(n_components, rows.n_features)}, got {given.shape}."
+            )
+        if n_components > rows.n_features:
+            raise ValueError(
+                f"{name} has n_components = {n_components} rows, which must not be more than the "
+                f"number of features, {rows.n_features}."
             )
         if not np.any(given):
             raise ValueError(f"{name} is zero, where the gradient of each loss vanishes.")
@@ -468,8 +511,6 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         holds_out = self.early_stopping
         if holds_out == "auto":
             holds_out = bool(counts[counts > 1].min(initial=len(rows)) >= _LEAST_HELD_OUT)
-        if solver == "lbfgs" and not settings.selects_anew:
-            holds_out = False
         if self.n_passes != "auto":
             n_passes = int(self.n_passes)
         elif solver == "adam":
@@ -478,6 +519,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             n_passes = _MOST_PASSES if holds_out else _USUAL_PASSES
         if solver == "lbfgs" and not settings.selects_anew:
             n_passes = 1
+        if solver == "lbfgs" and n_passes == 1:
+            holds_out = False
         callback = self.callback
         return Schedule(
             solver=solver,
@@ -539,8 +582,15 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         first_call = not hasattr(self, "components_")
         X, labels = self._check(X, y, reset=first_call)
         if first_call:
-            self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            self.classes_ = np.unique(labels if classes is None else _checked_classes(classes))
+            if X.shape[0] < 2:
+                raise ValueError(
+                    "The first batch of partial_fit needs at least two rows, from which the scales "
+                    "of the features are taken; got one row (n_samples = 1)."
+                )
+        elif classes is not None and not np.array_equal(
+            self.classes_, np.unique(_checked_classes(classes))
+        ):
             raise ValueError(
                 f"classes={classes!r} differs from those of the first call, "
                 f"{self.classes_.tolist()}."
@@ -571,6 +621,14 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 components = best_scaled(rows, components, settings, draws)
         else:
             components = self.components_ * rows.scale
+            expected = self.n_components
+            if expected is None and isinstance(self.init, str):
+                expected = rows.n_features
+            if expected not in (None, len(components)):
+                raise ValueError(
+                    f"n_components={self.n_components} was changed between batches: there are "
+                    f"{len(components)} components. Call fit, or use a new MetricLearner."
+                )
         state = getattr(self, "_adam", None)
         if state is None:
             state = AdamState(np.zeros_like(components), np.zeros_like(components))
@@ -586,6 +644,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             rows, components, state, settings, targets, self.batch_size, rate, draws
         )
         curve = [*([] if first_call else self.loss_curve_), loss]
+        if self.callback is not None:
+            call_back(self.callback, components / rows.scale, n_iter + 1)
         self._adam, self._unit = state, unit
         return self._store(Fit(components, loss, curve, n_iter + 1, n_iter + 1, None, True), rows)
 

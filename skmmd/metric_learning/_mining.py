@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from skmmd._chunked import row_blocks
+from skmmd.metric_learning._classes import margins_between
 from skmmd.metric_learning._groups import Groups, Targets
 from skmmd.metric_learning._lengths import unit_rows
 
@@ -15,7 +16,7 @@ __all__ = ["MINERS", "mine"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_BLOCK_SIZE = 2**20  # distances at a time
+_BLOCK_SIZE = 2**17  # distances at a time
 _LEAST_DISTANCE = 0.5  # between unit rows: nearer negatives are all taken as equally likely
 _CUTOFF = 1.4  # and farther ones are left alone
 
@@ -62,12 +63,13 @@ def mine(
     choose = _MINERS[mining]
     for block in row_blocks(len(pairs), max(_BLOCK_SIZE // max(len(Z), 1), 1)):
         anchors, positives = pairs[block].T
-        distances = cdist(unit[anchors], unit, "sqeuclidean")
+        different, place = np.unique(anchors, return_inverse=True)
+        distances = cdist(unit[different], unit, "sqeuclidean")[place]
         own = groups.codes[anchors, None] == groups.codes
         thresholds = distances[np.arange(len(anchors)), positives]
         distances[own] = np.inf
         if mining == "hard":
-            distances -= margin[groups.codes[anchors]][:, groups.codes]
+            distances -= margins_between(margin, groups.codes[anchors], groups.codes)
         negatives[block] = choose(distances, thresholds, groups.weight, generator, Z.shape[1])
     return np.column_stack([pairs, negatives]), taken
 

@@ -31,6 +31,7 @@ _STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
 _ADAM_PATIENCE, _PATIENT_STEPS = 10, 100  # epochs and steps without a better one
 _MOST_VALIDATED = 2000  # rows of the hold-out that are scored
+_TOGETHER = 4  # rows of a class in a batch, at least
 _WARM_STEPS = 100.0  # of Adam, after which they fall with the square root of their number
 _MOST_SCALED = 1000  # rows that tell the scale of the start
 _LOOSE = 1e-3  # relative decrease at which all passes but the last stop
@@ -161,6 +162,34 @@ def _shares(train: Rows, held: Rows, components: FloatArray, settings: Settings)
 # L-BFGS
 
 
+def call_back(
+    callback: Callable[[FloatArray, int], Any], components: FloatArray, n_iter: int
+) -> None:
+    """Call a user's function, whose StopIteration would mean something to solvers.
+
+    Parameters
+    ----------
+    callback : callable
+        The function.
+    components : ndarray of shape (n_components, n_features)
+        Its first argument.
+    n_iter : int
+        Its second argument.
+
+    Raises
+    ------
+    RuntimeError
+        If it raises StopIteration.
+    """
+    try:
+        callback(components.copy(), n_iter)
+    except StopIteration as error:
+        raise RuntimeError(
+            "The callback raised StopIteration, which ends nothing here; use max_iter, or raise "
+            "another exception."
+        ) from error
+
+
 @dataclass
 class _Progress:
     """The iterations so far."""
@@ -171,7 +200,7 @@ class _Progress:
     def step(self, components: FloatArray, value: float) -> None:
         self.curve.append(value)
         if self.schedule.callback is not None:
-            self.schedule.callback(components, len(self.curve))
+            call_back(self.schedule.callback, components, len(self.curve))
         if self.schedule.report is not None:
             self.schedule.report(value)
 
@@ -330,16 +359,21 @@ class AdamState:
 
 
 def _batches(rows: Rows, batch_size: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:
-    """Deal out the rows so that each batch has its share of each class."""
+    """Deal out the rows so that each batch has its share of each class.
+
+    Of a class of few rows some batches have several rows, and others none.
+    """
     n_batches = max(round(len(rows) / batch_size), 1)
     batch = np.empty(len(rows), dtype=np.intp)
     start = 0
     bounds = rows.groups.bounds
-    for first, last in itertools.pairwise(bounds):
-        shuffled = generator.permutation(int(last - first))
+    for code in generator.permutation(rows.groups.n_classes):
+        first, last = bounds[code : code + 2]
+        size = int(last - first)
+        n_parts = min(max(size // _TOGETHER, 1), n_batches)
         # The dealing goes on where the class before ended, so that batches are equally large.
-        batch[first + shuffled] = (start + np.arange(len(shuffled))) % n_batches
-        start += len(shuffled)
+        batch[first + generator.permutation(size)] = (start + np.arange(size) % n_parts) % n_batches
+        start += size if n_parts == n_batches else n_parts
     order = generator.permutation(n_batches)
     return [np.flatnonzero(batch == number) for number in order]
 
@@ -402,11 +436,13 @@ def adam_epoch(
             part, mine = rows.take(anchors), None
         else:
             part, mine = _with_targets(rows, anchors, targets)
+        if np.count_nonzero(np.diff(part.groups.bounds)) < 2:
+            continue  # without negatives all rows would be pulled to one point
         problem = make_problem(part, components, settings, generator, targets=mine)
         value, gradient = evaluate(components, part, problem, settings)
         components = state.step(components, gradient, rate)
         values.append(value)
-    return components, float(np.mean(values))
+    return components, float(np.mean(values)) if values else 0.0
 
 
 def _adam(

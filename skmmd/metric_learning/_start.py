@@ -172,13 +172,7 @@ def scaled_start(
     for column in range(targets.index.shape[1]):
         difference = Z - Z[targets.index[:, column]]
         total += float(weight[:, column] @ np.einsum("ij,ij->i", difference, difference))
-    if not total > 0.0 or length <= 0.0:
+    if not total > 0.0:
         return components
     result: FloatArray = components * np.sqrt(length * weight.sum() / total)
-    return result
-
-
-def in_standard_units(init: Any, scale: FloatArray) -> FloatArray:
-    """Return given components of the data's own features as components of standardised ones."""
-    result: FloatArray = np.asarray(init, dtype=np.float64) * scale
     return result

@@ -119,10 +119,6 @@ class Lane:
         self.moved[rows] += 0.5 * (derivatives @ self.centered[columns])
         self.moved[columns] += 0.5 * (derivatives.T @ self.Z[rows])
 
-    def push_pairs(self, index: NDArray[np.int64], derivatives: FloatArray) -> None:
-        """Add the gradient of listed pairs."""
-        _loops.push_pairs(index, derivatives, self.Z, self.moved)
-
     def terms(self) -> Terms:
         self.moved += self.sums[:, None] * self.Z
         self.moved *= 2.0

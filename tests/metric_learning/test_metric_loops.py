@@ -255,18 +255,18 @@ def test_gradients_of_wide_tiles(tile):
 # target neighbours
 
 
-def naive_nearest(tile, n_neighbors, n_targets):
+def naive_nearest(tile, n_neighbors, n_targets, with_copies):
     """Fill places: copies of the row itself, then its class by distance and order."""
     first, last = tile.columns.start, tile.columns.stop
     squares = tile.squares
     chosen = []
     for i in tile.rows:
-        copies = [i] if tile.weight[i] > 1 else []
+        copies = [i] if with_copies and tile.weight[i] > 1 else []
         others = sorted((j for j in range(first, last) if j != i), key=lambda j: (squares[i, j], j))
         row, left = [], float(n_neighbors)
         for j in copies + others:
             amount = tile.weight[j] - (j == i)
-            places = amount if j == i else max(amount, 1.0)
+            places = amount if j == i else max(amount, 1.0) if with_copies else 1.0
             if left > 0 and len(row) < n_targets:
                 row.append((j, amount * min(1.0, left / places)))
                 left -= places
@@ -281,9 +281,10 @@ def naive_nearest(tile, n_neighbors, n_targets):
     n_neighbors=st.integers(1, 5),
     room=st.integers(1, 6),
     content=st.sampled_from(["normal", "grid"]),
+    copies=st.booleans(),
     seed=seeds,
 )
-def test_target_neighbors(n, before, first, n_neighbors, room, content, seed):
+def test_target_neighbors(n, before, first, n_neighbors, room, content, copies, seed):
     """Ties go to the first row; also with fewer columns than the weight would fill."""
     rng = np.random.default_rng(seed)
     size = before + n
@@ -299,10 +300,9 @@ def test_target_neighbors(n, before, first, n_neighbors, room, content, seed):
     )
     index = np.repeat(np.arange(*[tile.rows.start, tile.rows.stop])[:, None], room, axis=1)
     taken = np.zeros(index.shape)
-    _loops.nearest(
-        tile.values, tile.rows.start, tile.columns.start, tile.weight, n_neighbors, index, taken
-    )
-    expected = np.array(naive_nearest(tile, n_neighbors, room))
+    place = tile.rows.start, tile.columns.start
+    _loops.nearest(tile.values, *place, tile.weight, n_neighbors, copies, index, taken)
+    expected = np.array(naive_nearest(tile, n_neighbors, room, copies))
     used = expected[:, :, 1] > 0
     np.testing.assert_array_equal(index[used], expected[:, :, 0][used])
     np.testing.assert_allclose(taken, expected[:, :, 1], rtol=1e-14)
