@@ -31,7 +31,7 @@ _STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
 _ADAM_PATIENCE, _PATIENT_STEPS = 10, 100  # epochs and steps without a better one
 _MOST_VALIDATED = 2000  # rows of the hold-out that are scored
-_TOGETHER = 4  # rows of a class in a batch, at least
+_TOGETHER = 4  # rows of a class in a batch
 _WARM_STEPS = 100.0  # of Adam, after which they fall with the square root of their number
 _MOST_SCALED = 1000  # rows that tell the scale of the start
 _LOOSE = 1e-3  # relative decrease at which all passes but the last stop
@@ -358,10 +358,12 @@ class AdamState:
         return moved
 
 
-def _batches(rows: Rows, batch_size: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:
+def _batches(
+    rows: Rows, batch_size: int, together: int, generator: np.random.Generator
+) -> list[NDArray[np.intp]]:
     """Deal out the rows so that each batch has its share of each class.
 
-    Of a class of few rows some batches have several rows, and others none.
+    Of a class of few rows some batches have `together` rows, and others none.
     """
     n_batches = max(round(len(rows) / batch_size), 1)
     batch = np.empty(len(rows), dtype=np.intp)
@@ -370,7 +372,7 @@ def _batches(rows: Rows, batch_size: int, generator: np.random.Generator) -> lis
     for code in generator.permutation(rows.groups.n_classes):
         first, last = bounds[code : code + 2]
         size = int(last - first)
-        n_parts = min(max(size // _TOGETHER, 1), n_batches)
+        n_parts = min(max(size // together, 1), n_batches)
         # The dealing goes on where the class before ended, so that batches are equally large.
         batch[first + generator.permutation(size)] = (start + np.arange(size) % n_parts) % n_batches
         start += size if n_parts == n_batches else n_parts
@@ -430,8 +432,13 @@ def adam_epoch(
         The mean objective of the batches.
     """
     values = []
-    n_anchors = batch_size if targets is None else batch_size // (1 + targets.index.shape[1])
-    for anchors in _batches(rows, max(n_anchors, 2), generator):
+    if targets is None:
+        # Positives have to be in the batch, beside another class.
+        together = max(min(_TOGETHER, batch_size // 2), 2)
+        n_anchors = max(batch_size, 2 * together)
+    else:
+        together, n_anchors = 1, max(batch_size // (1 + targets.index.shape[1]), 2)
+    for anchors in _batches(rows, n_anchors, together, generator):
         if targets is None:
             part, mine = rows.take(anchors), None
         else:
