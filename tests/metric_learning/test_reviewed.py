@@ -98,11 +98,8 @@ def test_batches_keep_rows_of_a_class_together(batch_size, seed, monkeypatch):
         assert len(batch) <= 2 * batch_size
 
 
-@pytest.mark.parametrize(
-    ("loss", "n_epochs"),
-    [("triplet", 40), ("contrastive", 10), ("lifted_structure", 10), ("n_pair", 10)],
-)
-def test_adam_comes_near_lbfgs_with_many_small_classes(loss, n_epochs):
+@pytest.mark.parametrize("loss", ["triplet", "contrastive", "lifted_structure", "n_pair"])
+def test_adam_comes_near_lbfgs_with_many_small_classes(loss):
     rng = np.random.default_rng(0)
     y = np.arange(3000) % 250
     centers = rng.normal(size=(250, 16))
@@ -110,7 +107,7 @@ def test_adam_comes_near_lbfgs_with_many_small_classes(loss, n_epochs):
     X = np.hstack([own, 3.0 * rng.normal(size=(3000, 8))])
     options = {"positives": "all", "early_stopping": False, "random_state": 0}
     lbfgs = MetricLearner(loss, solver="lbfgs", max_iter=5, **options).fit(X, y)
-    adam = MetricLearner(loss, solver="adam", max_iter=n_epochs, **options).fit(X, y)
+    adam = MetricLearner(loss, solver="adam", learning_rate=0.03, max_iter=12, **options).fit(X, y)
     expected, found = lbfgs.score(X, y), adam.score(X, y)
     assert expected > 0.9
     assert found > expected - 0.05
