@@ -331,7 +331,10 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             Labels of at least two classes, of which one has at least two rows. Rows that are alone
             in their class are negatives of the others.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows. An integer weight equals so many copies of the row.
+            Weights of the rows. An integer weight equals so many copies of the row. Of target
+            neighbours the heavier ones count more; their number is one of different rows. In the
+            sums over negatives of "n_pair" and "lifted_structure", and in "nca", more copies weigh
+            more, so that there not only ratios of weights matter.
 
         Returns
         -------
@@ -558,7 +561,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         """Let Adam see a batch of rows once.
 
         Target neighbours and negatives are those within the batch. The first batch tells the means
-        and scales of the features, and the start.
+        and scales of the features, and the start. Rows of a single class make no step.
 
         Parameters
         ----------
@@ -643,7 +646,10 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         components, loss = adam_epoch(
             rows, components, state, settings, targets, self.batch_size, rate, draws
         )
-        curve = [*([] if first_call else self.loss_curve_), loss]
+        curve = [] if first_call else list(self.loss_curve_)
+        if np.isfinite(loss):
+            curve.append(loss)
+        loss = curve[-1] if curve else np.nan
         if self.callback is not None:
             call_back(self.callback, components / rows.scale, n_iter + 1)
         self._adam, self._unit = state, unit

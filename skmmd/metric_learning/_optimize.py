@@ -429,7 +429,7 @@ def adam_epoch(
     components : ndarray of shape (n_components, n_features)
         Where it ends.
     loss : float
-        The mean objective of the batches.
+        The mean objective of the batches; NaN if none had two classes.
     """
     values = []
     if targets is None:
@@ -449,7 +449,7 @@ def adam_epoch(
         value, gradient = evaluate(components, part, problem, settings)
         components = state.step(components, gradient, rate)
         values.append(value)
-    return components, float(np.mean(values)) if values else 0.0
+    return components, float(np.mean(values)) if values else np.nan
 
 
 def _adam(
