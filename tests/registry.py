@@ -464,6 +464,8 @@ INSTANCES = [
     _metric("one-component", n_components=1, n_neighbors=1, pull_weight=0.8),
     _metric("normalized", normalize=True, margin=0.3),
     _metric("penalty", "n_pair", alpha=0.2, n_components=2, init="pca"),
+    # Without a penalty its few steps are long, and rounding grows with them.
+    _metric("nca", "nca", alpha=0.1),
     _metric("lda", "lifted_structure", n_components=2, init="lda", class_weight="balanced"),
     _metric("random", "contrastive", init="random", pull_weight=0.3, traits=SEEDED),
     _metric(
