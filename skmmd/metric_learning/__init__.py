@@ -1,9 +1,10 @@
 """A supervised linear embedding from pair losses.
 
-estimator: X, y                                        (_metric_learner)
+estimator: X, y, margins                               (_metric_learner, _classes)
  -> standardised rows, a start, what is compared       (_rows, _start, _groups, _mining)
  -> embedding Z -> tiles of distances -> derivatives   (_losses, _sweep, _loops)
  -> objective -> L-BFGS or Adam -> components          (_objective, _optimize)
+embedding Z, labels y -> a loss by itself              (_functions)
 embedding Z, labels y -> measures of retrieval         (_retrieval)
 """
 

@@ -11,7 +11,14 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["checked_labels", "margin_matrix", "margins_between", "row_weights"]
+__all__ = [
+    "checked_classes",
+    "checked_labels",
+    "margin_matrix",
+    "margins_between",
+    "mean_margin",
+    "row_weights",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -51,6 +58,16 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
         raise ValueError("Input y contains NaN or infinity; pass a label for each row.")
     check_classification_targets(labels)
     return labels
+
+
+def checked_classes(classes: ArrayLike) -> NDArray[Any]:
+    """Return the labels that `classes` names; a ValueError says what is wrong with them."""
+    if np.ndim(classes) != 1:
+        raise ValueError(f"classes must be a list of labels, got {classes!r}.")
+    try:
+        return checked_labels(classes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"classes must be a list of labels: {error}") from error
 
 
 def row_weights(
@@ -171,6 +188,13 @@ def margins_between(
         return matrix
     result: FloatArray = matrix[anchors][:, negatives]
     return result
+
+
+def mean_margin(matrix: FloatArray) -> float:
+    """Return the mean margin of two different classes."""
+    if len(matrix) == 1:
+        return float(matrix[0, 0])
+    return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
 
 
 def _of_names(margin: Mapping[Any, Any], classes: NDArray[Any]) -> FloatArray:

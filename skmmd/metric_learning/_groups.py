@@ -1,5 +1,7 @@
 """Rows sorted by class, and the target neighbours of each row."""
 
+import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -41,20 +43,24 @@ class Groups:
         return len(self.bounds) - 1
 
     @property
+    def several_classes(self) -> bool:
+        return bool(np.count_nonzero(np.diff(self.bounds)) > 1)
+
+    @functools.cached_property
     def class_weight(self) -> FloatArray:
         """The total weight of each class; an empty one has none."""
         total = np.concatenate([[0.0], np.cumsum(self.weight)])
         if np.all(self.weight == 1.0):
             return np.diff(total[self.bounds])
-        pairs = zip(self.bounds[:-1], self.bounds[1:], strict=True)
+        pairs = itertools.pairwise(self.bounds)
         return np.array([math.fsum(self.weight[start:stop]) for start, stop in pairs])
 
-    @property
+    @functools.cached_property
     def own_weight(self) -> FloatArray:
         """The weight of the pairs of a row with its own copies, per unit of its weight."""
         return np.maximum(self.weight - 1.0, 0.0)
 
-    @property
+    @functools.cached_property
     def partner_weight(self) -> FloatArray:
         """The weight of all positives of each row."""
         others = self.class_weight[self.codes] - self.weight
@@ -103,6 +109,15 @@ class Problem:
     targets: Targets | None = None
     mined: tuple[IntArray, FloatArray] | None = None
     n_jobs: int | None = None
+
+    @functools.cached_property
+    def target_pairs(self) -> tuple[IntArray, FloatArray]:
+        """Each anchor with each of its target neighbours, and the weights of these pairs."""
+        assert self.targets is not None
+        index, weight = self.targets.index, self.targets.weight
+        anchors = np.repeat(np.arange(len(index), dtype=np.int64), index.shape[1])
+        pairs = np.column_stack([anchors, index.ravel()])
+        return pairs, (self.groups.weight[:, None] * weight).ravel()
 
 
 def group_rows(codes: NDArray[Any], n_classes: int, weight: FloatArray) -> tuple[IntArray, Groups]:
@@ -169,7 +184,7 @@ def select_targets(
 
     blocks = [
         (int(first), slice(int(first) + part.start, int(first) + part.stop))
-        for first, last in zip(groups.bounds[:-1], groups.bounds[1:], strict=True)
+        for first, last in itertools.pairwise(groups.bounds)
         for part in row_blocks(int(last - first), _BLOCK)
     ]
     if n_targets and blocks:

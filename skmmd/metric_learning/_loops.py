@@ -784,26 +784,16 @@ def quadruplet_hinges(
                     if key >= thresholds[n_all - 1]:
                         continue
                     w = 2.0 * weight[i] * weight[j]
-                    if key < thresholds[0]:  # below all: the first place of each list
-                        histogram[0] += w
-                        above, total = weight_above[0], sum_above[0]
-                        for place in (one + own + 1, two + other + 1):
-                            above -= weight_above[place]
-                            total -= sum_above[place]
-                            histogram[place] += w
-                        value += w * (total - key * above)
-                        n_active += w * above
-                        derivatives[r, j - first_column] = -w * above
-                        continue
-                    rank = _rank(thresholds, n_all, key)
-                    above, total = weight_above[rank], sum_above[rank]
-                    histogram[rank] += w
-                    rank = one + own + 1 + _rank(thresholds[one:], n_one, key)
-                    above, total = above - weight_above[rank], total - sum_above[rank]
-                    histogram[rank] += w
-                    rank = two + other + 1 + _rank(thresholds[two:], n_two, key)
-                    above, total = above - weight_above[rank], total - sum_above[rank]
-                    histogram[rank] += w
+                    first, second, third = 0, one + own + 1, two + other + 1
+                    if key >= thresholds[0]:  # else it is below all, at the start of each list
+                        first += _rank(thresholds, n_all, key)
+                        second += _rank(thresholds[one:], n_one, key)
+                        third += _rank(thresholds[two:], n_two, key)
+                    above = weight_above[first] - weight_above[second] - weight_above[third]
+                    total = sum_above[first] - sum_above[second] - sum_above[third]
+                    histogram[first] += w
+                    histogram[second] += w
+                    histogram[third] += w
                     value += w * (total - key * above)
                     n_active += w * above
                     derivatives[r, j - first_column] = -w * above

@@ -109,15 +109,6 @@ def _n_triplets(problem: Problem) -> float:
     return float(np.sum(_positive_weight(problem) * negatives[groups.codes]))
 
 
-def _target_pairs(problem: Problem) -> tuple[IntArray, FloatArray]:
-    """List each anchor with each of its target neighbours, and the weight of the pair."""
-    assert problem.targets is not None
-    index, weight = problem.targets.index, problem.targets.weight
-    anchors = np.repeat(np.arange(len(index), dtype=np.int64), index.shape[1])
-    pairs = np.column_stack([anchors, index.ravel()])
-    return pairs, (problem.groups.weight[:, None] * weight).ravel()
-
-
 def _distances(pairs: IntArray, Z: FloatArray) -> FloatArray:
     distances = np.empty(len(pairs))
     _loops.pair_distances(pairs, Z, distances)
@@ -171,7 +162,7 @@ def _pull(Z: FloatArray, problem: Problem, factor: float) -> Terms:
     groups = problem.groups
     gradient = np.zeros_like(Z)
     if problem.targets is not None:
-        return _pull_pairs(Z, *_target_pairs(problem), factor)
+        return _pull_pairs(Z, *problem.target_pairs, factor)
     value = 0.0
     n_active = 0.0
     bounds = groups.bounds
@@ -187,7 +178,7 @@ def _pull(Z: FloatArray, problem: Problem, factor: float) -> Terms:
         value += factor * float(np.einsum("ij,ij->", moved, centred))
         gradient[first:last] = 2.0 * factor * moved
         n_active += _n_apart(Z[first:last], weight)
-    return Terms(value, n_active, gradient, np.empty(0))
+    return Terms(value, n_active, gradient)
 
 
 def _pull_pairs(Z: FloatArray, pairs: IntArray, weight: FloatArray, factor: float) -> Terms:
@@ -195,7 +186,7 @@ def _pull_pairs(Z: FloatArray, pairs: IntArray, weight: FloatArray, factor: floa
     moved = np.zeros_like(Z)
     _loops.push_pairs(pairs, factor * weight, Z, moved)
     n_active = float(weight[distances > 0.0].sum())
-    return Terms(factor * float(weight @ distances), n_active, 2.0 * moved, np.empty(0))
+    return Terms(factor * float(weight @ distances), n_active, 2.0 * moved)
 
 
 def _n_apart(Z: FloatArray, weight: FloatArray) -> float:
@@ -253,7 +244,7 @@ def _triplets(Z: FloatArray, problem: Problem) -> Terms:
 
 def _target_triplets(Z: FloatArray, problem: Problem) -> Terms:
     groups = problem.groups
-    pairs, weight = _target_pairs(problem)
+    pairs, weight = problem.target_pairs
     distances = _distances(pairs, Z)
     # Row by row of all first targets, then all second ones: what the loop reads side by side.
     thresholds = np.ascontiguousarray(distances.reshape(len(Z), -1).T)
@@ -388,7 +379,7 @@ def _lifted(Z: FloatArray, problem: Problem) -> Terms:
 def _lifted_targets(Z: FloatArray, problem: Problem, levels: FloatArray) -> Terms:
     targets = problem.targets
     assert targets is not None
-    pairs, weight = _target_pairs(problem)
+    pairs, weight = problem.target_pairs
     shape = targets.index.shape
     distances = _distances(pairs, Z).reshape(shape)
     derivatives = np.empty(shape)
@@ -448,7 +439,7 @@ def _n_pair_targets(
 ) -> Terms:
     targets = problem.targets
     assert targets is not None
-    pairs, weight = _target_pairs(problem)
+    pairs, weight = problem.target_pairs
     shape = targets.index.shape
     anchors, partners = Z[pairs[:, 0]], centered[pairs[:, 1]]
     products = np.einsum("ij,ij->i", anchors, partners).reshape(shape)
@@ -477,7 +468,7 @@ def _triplet_center(Z: FloatArray, problem: Problem) -> Terms:
     total = groups.class_weight
     present = np.flatnonzero(total)
     if len(present) < 2:
-        return Terms(0.0, 0.0, np.zeros_like(Z), np.empty(0))
+        return Terms(0.0, 0.0, np.zeros_like(Z))
     share = groups.weight / total[groups.codes]
     centers = np.zeros((groups.n_classes, Z.shape[1]))
     np.add.at(centers, groups.codes, share[:, None] * Z)
@@ -499,7 +490,7 @@ def _triplet_center(Z: FloatArray, problem: Problem) -> Terms:
     np.subtract.at(of_centers, groups.codes, pull)
     np.add.at(of_centers, nearest, push)
     gradient = pull - push + share[:, None] * of_centers[groups.codes]
-    return Terms(float(weight @ gap), float(weight.sum()), gradient, np.empty(0))
+    return Terms(float(weight @ gap), float(weight.sum()), gradient)
 
 
 # --------------------------------------------------------------------------------------
@@ -531,7 +522,7 @@ def _positive_pairs(problem: Problem) -> Iterator[tuple[IntArray, FloatArray]]:
     """Yield lists of positive pairs and their weights; those met from both sides count twice."""
     groups = problem.groups
     if problem.targets is not None:
-        pairs, weight = _target_pairs(problem)
+        pairs, weight = problem.target_pairs
         for part in row_blocks(len(pairs), _MOST_PAIRS):
             yield pairs[part], weight[part]
         return
@@ -627,7 +618,7 @@ def _n_beyond(lists: _Thresholds, histogram: FloatArray) -> FloatArray:
 def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
     """Sum (D_ij - D_lk + margin2)+ over positive pairs and pairs of two other classes."""
     groups = problem.groups
-    result = Terms(0.0, 0.0, np.zeros_like(Z), np.empty(0))
+    result = Terms(0.0, 0.0, np.zeros_like(Z))
     if np.count_nonzero(np.diff(groups.bounds)) < 3:
         return result
     for pairs in _ranges(Z, problem):
@@ -653,7 +644,7 @@ def _quadruplets(Z: FloatArray, problem: Problem) -> Terms:
         _loops.push_pairs(pairs.rows, pairs.weight * _n_beyond(lists, terms.extra), Z, moved)
         gradient = result.gradient + terms.gradient + 2.0 * moved
         value, n_active = result.value + terms.value, result.n_active + terms.n_active
-        result = Terms(value, n_active, gradient, np.empty(0))
+        result = Terms(value, n_active, gradient)
     return result
 
 
@@ -711,7 +702,7 @@ def _mined_triplets(Z: FloatArray, problem: Problem) -> Terms:
     value, n_active = _loops.listed_hinges(
         triples, taken, Z, problem.groups.codes, problem.margin, moved
     )
-    return Terms(value, n_active, 2.0 * moved, np.empty(0))
+    return Terms(value, n_active, 2.0 * moved)
 
 
 def _mined_positives(Z: FloatArray, problem: Problem) -> Terms:
@@ -733,7 +724,7 @@ def _mined_negatives(Z: FloatArray, problem: Problem) -> Terms:
     moved = np.zeros_like(Z)
     _loops.push_pairs(pairs, -0.5 * taken * slope, Z, moved)
     n_active = float(taken[gap > 0.0].sum())
-    return Terms(0.5 * float(taken @ gap**2), n_active, 2.0 * moved, np.empty(0))
+    return Terms(0.5 * float(taken @ gap**2), n_active, 2.0 * moved)
 
 
 # --------------------------------------------------------------------------------------

@@ -25,12 +25,19 @@ from skmmd._validation import (
     stack_level,
     validate_data,
 )
-from skmmd.metric_learning._classes import checked_labels, margin_matrix, row_weights
+from skmmd.metric_learning._classes import (
+    checked_classes,
+    checked_labels,
+    margin_matrix,
+    mean_margin,
+    row_weights,
+)
 from skmmd.metric_learning._lengths import unit_rows
 from skmmd.metric_learning._losses import LOSSES
 from skmmd.metric_learning._mining import MINERS
 from skmmd.metric_learning._objective import Settings, target_neighbors
 from skmmd.metric_learning._optimize import (
+    LEAST_SPLIT,
     AdamState,
     Fit,
     Schedule,
@@ -41,7 +48,7 @@ from skmmd.metric_learning._optimize import (
 )
 from skmmd.metric_learning._retrieval import mean_average_precision_at_r
 from skmmd.metric_learning._rows import Rows, is_sparse, standardised_rows
-from skmmd.metric_learning._start import STARTS, scaled_start, start
+from skmmd.metric_learning._start import STARTS, given_start, scaled_start, start
 
 __all__ = ["MetricLearner"]
 
@@ -63,22 +70,6 @@ def _distance(
         return float(np.linalg.norm(components @ (pair[0] - pair[1])))
     unit, _ = unit_rows((pair - mean) @ components.T)
     return float(np.linalg.norm(unit[0] - unit[1]))
-
-
-def _checked_classes(classes: ArrayLike) -> NDArray[Any]:
-    if np.ndim(classes) != 1:
-        raise ValueError(f"classes must be a list of labels, got {classes!r}.")
-    try:
-        return checked_labels(classes)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"classes must be a list of labels: {error}") from error
-
-
-def _mean_margin(margin: FloatArray) -> float:
-    """Return the mean margin of two different classes."""
-    if len(margin) == 1:
-        return float(margin[0, 0])
-    return float(margin[~np.eye(len(margin), dtype=bool)].mean())
 
 
 class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -156,7 +147,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         class among the five nearest training rows. "auto" does if there are eight rows in each
         class that has more than one.
     validation_fraction : float, default=0.25
-        Share of the rows that is held out, 2,000 at most.
+        Share of the rows that is held out, about 2,000 at most; of each class of four rows or more
+        at least one.
     class_weight : dict or "balanced", default=None
         Weights of the classes, which multiply those of the rows.
     warm_start : bool, default=False
@@ -361,7 +353,6 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             schedule = self._schedule(rows, settings, report)
             found = fit_components(rows, first, settings, schedule, draws)
         self._adam: AdamState | None = None
-        self._unit: float | None = None
         self._warn_of_collapse(found.components, first)
         return self._store(found, rows)
 
@@ -477,34 +468,18 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 f"{n_features}."
             )
         if self.warm_start and hasattr(self, "components_"):
-            return self._given_start(self.components_, "The components of the fit before", rows)
+            name = "The components of the fit before"
+            return given_start(rows, self.components_, name, self.n_components)
         if not isinstance(self.init, str):
             init = check_array(self.init, dtype=np.float64, ensure_2d=False, input_name="init")
-            return self._given_start(init, "init", rows)
+            return given_start(rows, init, "init", self.n_components)
         first = start(rows, self.init, n_components, draws)
-        length = _mean_margin(settings.margin) if LOSSES[self.loss].margin else 1.0
+        length = mean_margin(settings.margin) if LOSSES[self.loss].margin else 1.0
         if length <= 0.0:
             length = 1.0
         if LOSSES[self.loss].symmetric:  # margins of distances, not of their squares
             length = length**2
         return scaled_start(rows, first, self.n_neighbors, length, n_jobs=self.n_jobs)
-
-    def _given_start(self, given: FloatArray, name: str, rows: Rows) -> FloatArray:
-        n_components = len(given) if self.n_components is None else self.n_components
-        if given.shape != (n_components, rows.n_features):
-            raise ValueError(
-                f"{name} must have the shape (n_components, n_features) = "
-                f"{(n_components, rows.n_features)}, got {given.shape}."
-            )
-        if n_components > rows.n_features:
-            raise ValueError(
-                f"{name} has n_components = {n_components} rows, which must not be more than the "
-                f"number of features, {rows.n_features}."
-            )
-        if not np.any(given):
-            raise ValueError(f"{name} is zero, where the gradient of each loss vanishes.")
-        result: FloatArray = given * rows.scale
-        return result
 
     def _schedule(self, rows: Rows, settings: Settings, report: Any) -> Schedule:
         solver = self.solver
@@ -514,6 +489,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         holds_out = self.early_stopping
         if holds_out == "auto":
             holds_out = bool(counts[counts > 1].min(initial=len(rows)) >= _LEAST_HELD_OUT)
+        holds_out = holds_out and bool(counts.max() >= LEAST_SPLIT)
         if self.n_passes != "auto":
             n_passes = int(self.n_passes)
         elif solver == "adam":
@@ -585,14 +561,14 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         first_call = not hasattr(self, "components_")
         X, labels = self._check(X, y, reset=first_call)
         if first_call:
-            self.classes_ = np.unique(labels if classes is None else _checked_classes(classes))
+            self.classes_ = np.unique(labels if classes is None else checked_classes(classes))
             if X.shape[0] < 2:
                 raise ValueError(
                     "The first batch of partial_fit needs at least two rows, from which the scales "
                     "of the features are taken; got one row (n_samples = 1)."
                 )
         elif classes is not None and not np.array_equal(
-            self.classes_, np.unique(_checked_classes(classes))
+            self.classes_, np.unique(checked_classes(classes))
         ):
             raise ValueError(
                 f"classes={classes!r} differs from those of the first call, "
@@ -632,19 +608,19 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                     f"n_components={self.n_components} was changed between batches: there are "
                     f"{len(components)} components. Call fit, or use a new MetricLearner."
                 )
-        state = getattr(self, "_adam", None)
-        if state is None:
-            state = AdamState(np.zeros_like(components), np.zeros_like(components))
-        else:
-            state = AdamState(state.first.copy(), state.second.copy(), state.n_steps)
-        unit = getattr(self, "_unit", None)
-        if unit is None:
-            unit = float(np.sqrt(np.mean(components**2) * components.shape[1]))
+        before = None if first_call else self._adam
+        state = AdamState.at(components) if before is None else before.copy()
         n_iter = 0 if first_call else self.n_iter_
         targets = target_neighbors(rows, components, settings) if settings.uses_targets else None
-        rate = self.learning_rate * unit
         components, loss = adam_epoch(
-            rows, components, state, settings, targets, self.batch_size, rate, draws
+            rows,
+            components,
+            state,
+            settings,
+            targets,
+            self.batch_size,
+            self.learning_rate,
+            draws,
         )
         curve = [] if first_call else list(self.loss_curve_)
         if np.isfinite(loss):
@@ -652,7 +628,7 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         loss = curve[-1] if curve else np.nan
         if self.callback is not None:
             call_back(self.callback, components / rows.scale, n_iter + 1)
-        self._adam, self._unit = state, unit
+        self._adam = state
         return self._store(Fit(components, loss, curve, n_iter + 1, n_iter + 1, None, True), rows)
 
     # ----------------------------------------------------------------------------------
@@ -769,8 +745,8 @@ class MetricLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     def get_metric(self) -> Callable[[ArrayLike, ArrayLike], float]:
         """Return the learned distance as a function of two rows.
 
-        An estimator that calls it for each pair is two orders of magnitude slower than one that
-        gets the rows of :meth:`transform`.
+        An estimator that calls it for each pair is far slower than one that gets the rows of
+        :meth:`transform`.
 
         Returns
         -------

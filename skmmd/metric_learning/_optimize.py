@@ -22,10 +22,20 @@ from skmmd.metric_learning._objective import (
 )
 from skmmd.metric_learning._rows import Rows
 
-__all__ = ["AdamState", "Fit", "Schedule", "adam_epoch", "best_scaled", "fit_components"]
+__all__ = [
+    "LEAST_SPLIT",
+    "AdamState",
+    "Fit",
+    "Schedule",
+    "adam_epoch",
+    "best_scaled",
+    "call_back",
+    "fit_components",
+]
 
 FloatArray = NDArray[np.float64]
 
+LEAST_SPLIT = 4  # rows of a class from which some are held out
 _N_VALIDATED = 5  # neighbours of each row held out
 _STANDARD_ERRORS = 0.5  # by which a pass has to be better than one before it
 _PATIENCE = 2  # passes without a better validation score
@@ -131,7 +141,7 @@ def fit_components(
 def _held_out(
     rows: Rows, fraction: float | None, generator: np.random.Generator
 ) -> tuple[Rows, Rows | None]:
-    """Split off the same share of each class; classes of fewer than four rows stay whole."""
+    """Split off the same share of each class; classes of too few rows stay whole."""
     if fraction is None:
         return rows, None
     fraction = min(fraction, _MOST_VALIDATED / len(rows))
@@ -139,7 +149,7 @@ def _held_out(
     held = np.zeros(len(rows), dtype=bool)
     for first, last in itertools.pairwise(bounds):
         size = int(last - first)
-        n_held = min(max(round(fraction * size), 1), size - 2) if size >= 4 else 0
+        n_held = min(max(round(fraction * size), 1), size - 2) if size >= LEAST_SPLIT else 0
         held[first + generator.permutation(size)[:n_held]] = True
     if not held.any():
         return rows, None
@@ -323,6 +333,8 @@ def best_scaled(
     """
     chosen = np.sort(generator.permutation(len(rows))[:_MOST_SCALED])
     part = rows.take(chosen)
+    if not part.groups.several_classes:
+        return components  # without negatives the least is at 0
     problem = make_problem(part, components, settings, generator)
     factors = 2.0 ** np.arange(-5, 4)
     values = [evaluate(factor * components, part, problem, settings)[0] for factor in factors]
@@ -336,19 +348,34 @@ class AdamState:
 
     Parameters
     ----------
+    unit : float
+        Mean length of the components at the start, of which the learning rate is a share.
     first, second : ndarray of shape (n_components, n_features)
         Moving means of the gradient and of its squares.
     n_steps : int
         How many steps they have seen.
     """
 
+    unit: float
     first: FloatArray
     second: FloatArray
     n_steps: int = 0
 
-    def step(self, components: FloatArray, gradient: FloatArray, rate: float) -> FloatArray:
+    @classmethod
+    def at(cls, components: FloatArray) -> "AdamState":
+        """Return the state before the first step."""
+        unit = float(np.sqrt(np.mean(components**2) * components.shape[1]))
+        return cls(unit, np.zeros_like(components), np.zeros_like(components))
+
+    def copy(self) -> "AdamState":
+        """Return a state whose steps leave this one as it is."""
+        return AdamState(self.unit, self.first.copy(), self.second.copy(), self.n_steps)
+
+    def step(
+        self, components: FloatArray, gradient: FloatArray, learning_rate: float
+    ) -> FloatArray:
         """Return the components one step further; steps get shorter after a while."""
-        rate /= math.sqrt(1.0 + self.n_steps / _WARM_STEPS)
+        rate = learning_rate * self.unit / math.sqrt(1.0 + self.n_steps / _WARM_STEPS)
         self.n_steps += 1
         self.first += 0.1 * (gradient - self.first)
         self.second += 0.001 * (gradient**2 - self.second)
@@ -400,7 +427,7 @@ def adam_epoch(
     settings: Settings,
     targets: Targets | None,
     batch_size: int,
-    rate: float,
+    learning_rate: float,
     generator: np.random.Generator,
 ) -> tuple[FloatArray, float]:
     """Let Adam see all rows once.
@@ -419,8 +446,8 @@ def adam_epoch(
         The target neighbours of all rows, if they are the positives.
     batch_size : int
         Rows in a batch, target neighbours among them.
-    rate : float
-        Step size.
+    learning_rate : float
+        Step size, as a share of the unit of `state`.
     generator : numpy.random.Generator
         Deals out the batches.
 
@@ -443,11 +470,11 @@ def adam_epoch(
             part, mine = rows.take(anchors), None
         else:
             part, mine = _with_targets(rows, anchors, targets)
-        if np.count_nonzero(np.diff(part.groups.bounds)) < 2:
+        if not part.groups.several_classes:
             continue  # without negatives all rows would be pulled to one point
         problem = make_problem(part, components, settings, generator, targets=mine)
         value, gradient = evaluate(components, part, problem, settings)
-        components = state.step(components, gradient, rate)
+        components = state.step(components, gradient, learning_rate)
         values.append(value)
     return components, float(np.mean(values)) if values else np.nan
 
@@ -464,8 +491,7 @@ def _adam(
     train, held = _held_out(rows, schedule.validation_fraction, generator)
     if schedule.rescales:
         components = best_scaled(train, components, settings, generator)
-    state = AdamState(np.zeros_like(components), np.zeros_like(components))
-    unit = schedule.learning_rate * float(np.sqrt(np.mean(components**2) * components.shape[1]))
+    state, steps = AdamState.at(components), (schedule.batch_size, schedule.learning_rate)
     best, kept, loss, since, n_then = -np.inf, components, np.inf, 0, 0
     targets, n_selected, converged = None, 0, False
     for epoch in range(schedule.max_iter):
@@ -473,7 +499,7 @@ def _adam(
             targets = target_neighbors(train, components, settings)
             n_selected += 1
         components, value = adam_epoch(
-            train, components, state, settings, targets, schedule.batch_size, unit, generator
+            train, components, state, settings, targets, *steps, generator
         )
         progress.step(components, value)
         score = 0.0

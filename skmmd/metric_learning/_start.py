@@ -10,7 +10,7 @@ from sklearn.decomposition import TruncatedSVD
 from skmmd.metric_learning._groups import select_targets
 from skmmd.metric_learning._rows import Rows, is_sparse
 
-__all__ = ["STARTS", "scaled_start", "start"]
+__all__ = ["STARTS", "given_start", "scaled_start", "start"]
 
 FloatArray = NDArray[np.float64]
 
@@ -175,4 +175,45 @@ def scaled_start(
     if not total > 0.0:
         return components
     result: FloatArray = components * np.sqrt(length * weight.sum() / total)
+    return result
+
+
+def given_start(rows: Rows, given: FloatArray, name: str, n_components: int | None) -> FloatArray:
+    """Return components for the data's own features as components of standardised ones.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    given : ndarray of shape (n_components, n_features)
+        The components.
+    name : str
+        What they are, for messages.
+    n_components : int or None
+        Their number; None takes it from them.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_features)
+        The components.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, or all are zero.
+    """
+    expected = len(given) if n_components is None else n_components, rows.n_features
+    if given.shape != expected:
+        raise ValueError(
+            f"{name} must have the shape (n_components, n_features) = {expected}, got "
+            f"{given.shape}."
+        )
+    if expected[0] > rows.n_features:
+        raise ValueError(
+            f"{name} has n_components = {expected[0]} rows, which must not be more than the "
+            f"number of features, {rows.n_features}."
+        )
+    if not np.any(given):
+        raise ValueError(f"{name} is zero, where the gradient of each loss vanishes.")
+    result: FloatArray = given * rows.scale
     return result

@@ -24,6 +24,9 @@ _MOST_LANES = 8
 _SPARSE = 0.1
 
 
+_NO_EXTRA = np.empty(0)
+
+
 class Terms(NamedTuple):
     """Sum of some terms, weight of those that are not 0, and the gradient of the sum.
 
@@ -33,7 +36,7 @@ class Terms(NamedTuple):
     value: float
     n_active: float
     gradient: FloatArray
-    extra: FloatArray
+    extra: FloatArray = _NO_EXTRA
 
 
 class Tile(NamedTuple):

@@ -1384,14 +1384,13 @@ def sweep_missing(
     room = np.empty(d, np.int64), np.empty(d, np.int64)
     lower, inverse, second = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     packed, difference, whitened = np.empty(d * d), np.empty(d), np.empty(d)
-    regressions = np.zeros((n_components, d, d))
-    conditionals = np.zeros((n_components, d, d))
+    shapes = (n_components, d, d)
+    regressions, conditionals = np.zeros(shapes), np.zeros(shapes)
     likelihood = 0.0
     for pattern in range(observed.shape[0]):
         n_known = split_pattern(observed[pattern], room[0], room[1])
         known, hidden = room[0][:n_known], room[1][: d - n_known]
-        first = starts[pattern]
-        last = starts[pattern + 1]
+        first, last = starts[pattern], starts[pattern + 1]
         # Densities are joined in place: compiled apart, this loop rounds otherwise once cached.
         for k in range(n_components):
             covariance = covariances[0 if shared else k]
@@ -1407,8 +1406,7 @@ def sweep_missing(
                     constant -= math.log(lower[i, i])
             else:
                 for i in range(n_known):
-                    v = covariance[known[i]] if shape == 1 else covariance[0]
-                    constant -= 0.5 * math.log(v)
+                    constant -= 0.5 * math.log(covariance[known[i] if shape == 1 else 0])
             for row in range(first, last):
                 square = 0.0
                 for i in range(n_known):

@@ -693,3 +693,31 @@ def test_in_unions_and_column_transformers():
     found = columns.fit(X, y).transform(X)
     np.testing.assert_array_equal(found[:, :2], clone(one).fit_transform(X[:, :3], y))
     np.testing.assert_array_equal(found[:, 2:], clone(other).fit_transform(X[:, [1, 3]], y))
+
+
+# --------------------------------------------------------------------------------------
+# rows that cannot be held out, and starts that nothing is known of
+
+
+def test_classes_too_small_to_be_split_are_not_held_out():
+    """Without rows that choose the pass, twenty of them would only overfit."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    y = np.arange(30) % 10
+    options = {"n_neighbors": 2, "max_iter": 4, "tol": 0.1, "random_state": 0}
+    ours = MetricLearner(early_stopping=True, **options).fit(X, y)
+    plain = MetricLearner(early_stopping=False, **options).fit(X, y)
+    assert ours.validation_score_ is None
+    assert ours.n_passes_ == plain.n_passes_
+    np.testing.assert_array_equal(ours.components_, plain.components_)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "triplet"])
+def test_a_first_batch_of_one_class_has_no_say_in_the_scale(loss):
+    """All rows of one class are least apart where they are one point."""
+    X, y = clusters()
+    ours = MetricLearner(loss, random_state=0).partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
+    Z = ours.transform(X[y == 0])
+    D = np.sum((Z[:, None] - Z) ** 2, axis=2)
+    np.fill_diagonal(D, np.inf)
+    # The start: target neighbours at the margin, 1, in the mean of their squared distances.
+    assert np.sort(D, axis=1)[:, :3].mean() == pytest.approx(1.0, rel=1e-9)
