@@ -2,7 +2,8 @@
 
 rows -> gram() -> Gram.blocks(rows, columns): one tile for each gamma, never the whole matrix
 rows -> median_gamma(), dyadic_gammas(): coefficients from the pooled distances
-rows, landmarks -> nystroem() -> Nystroem: features of low rank
+rows -> gram() -> kernel_products(): K @ V, block by block
+rows -> pivoted_landmarks() -> rows, landmarks -> nystroem() -> Nystroem: features of low rank
 ``_loops.py`` holds the compiled passes over one tile.
 """
 
@@ -13,7 +14,9 @@ from skmmd.kernels._bandwidth import (
     pooled_quantiles,
 )
 from skmmd.kernels._gram import GAMMA_FREE, KERNELS, Gram, Kernel, gram, kernel_values
+from skmmd.kernels._landmarks import pivoted_landmarks
 from skmmd.kernels._nystroem import Nystroem, nystroem
+from skmmd.kernels._products import kernel_products
 
 __all__ = [
     "GAMMA_FREE",
@@ -24,8 +27,10 @@ __all__ = [
     "canonical_order",
     "dyadic_gammas",
     "gram",
+    "kernel_products",
     "kernel_values",
     "median_gamma",
     "nystroem",
+    "pivoted_landmarks",
     "pooled_quantiles",
 ]
