@@ -1,0 +1,23 @@
+"""Transfer between two domains: their MMD is measured, and minimised.
+
+two samples -> X, y, sample_domain; folds of both domains         (_stack, _splitter)
+X, sample_domain -> Domains: rows of source and target            (_domains)
+domains -> columns of mean differences                            (_differences)
+kernel, whole or by landmarks -> components that align            (_components, _embedding)
+kernel, whole or by landmarks -> predictor with MMD as a loss     (_least_squares, _regularized)
+fitted estimator -> score without labels of target rows           (_scorers)
+"""
+
+from skmmd.transfer._embedding import JointDistributionAdaptation, TransferComponentAnalysis
+from skmmd.transfer._regularized import MMDRegularizedClassifier, MMDRegularizedRegressor
+from skmmd.transfer._splitter import DomainKFold
+from skmmd.transfer._stack import stack_domains
+
+__all__ = [
+    "DomainKFold",
+    "JointDistributionAdaptation",
+    "MMDRegularizedClassifier",
+    "MMDRegularizedRegressor",
+    "TransferComponentAnalysis",
+    "stack_domains",
+]

@@ -1,0 +1,126 @@
+"""Kernels of low rank: which landmarks, and sums over rows of the features they give.
+
+Features of a row x are ``k(x, landmarks) @ projection``; those of all rows are never held.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmmd._chunked import reduce_blocks, row_blocks
+from skmmd.kernels import Kernel, Nystroem, nystroem, pivoted_landmarks
+
+__all__ = ["feature_gram", "feature_sums", "landmark_features"]
+
+FloatArray = NDArray[np.float64]
+
+_MAX_EXACT_ROWS = 5000
+_MAX_LANDMARKS = 500
+# Largest eigenvalue of what the landmarks miss, as a share of the number of rows.
+_MISSED = 1e-6
+_BLOCK = 512
+
+
+def landmark_features(
+    kernel: Kernel,
+    gamma: float,
+    rows: FloatArray,
+    n_landmarks: int | None,
+    draws: np.random.Generator,
+) -> tuple[Nystroem | None, FloatArray]:
+    """Return features of low rank for `rows`, or None where the whole Gram matrix is to be used.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    gamma : float
+        Its coefficient.
+    rows : ndarray of shape (n_rows, n_features)
+        Rows.
+    n_landmarks : int or None
+        Most landmarks. None: the whole matrix up to 5,000 rows, above as many landmarks as the
+        spectrum asks for, at most 500.
+    draws : numpy.random.Generator
+        Draws the landmarks.
+
+    Returns
+    -------
+    features : Nystroem or None
+        The features.
+    landmarks : ndarray of shape (n_landmarks, n_features)
+        The landmarks; without features, all rows.
+    """
+    if n_landmarks is None:
+        if len(rows) <= _MAX_EXACT_ROWS:
+            return None, rows
+        most, missed = _MAX_LANDMARKS, _MISSED
+        chosen = pivoted_landmarks(kernel, gamma, rows, most, tol=missed, generator=draws)
+    elif n_landmarks >= len(rows):
+        chosen = np.arange(len(rows))
+    else:
+        chosen = pivoted_landmarks(kernel, gamma, rows, n_landmarks, generator=draws)
+    landmarks = np.ascontiguousarray(rows[chosen])
+    return nystroem(kernel, np.array([gamma]), rows, landmarks), landmarks
+
+
+def feature_sums(features: Nystroem, V: FloatArray, *, n_jobs: int | None = None) -> FloatArray:
+    """Return ``F.T @ V`` with the features F of all rows.
+
+    Parameters
+    ----------
+    features : Nystroem
+        The features.
+    V : ndarray of shape (n_rows, n_columns)
+        Weights of the rows.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_columns)
+        Weighted sums of the features.
+    """
+    every = slice(0, features.n_landmarks)
+
+    def sums_of(rows: slice) -> FloatArray:
+        return np.asarray(next(features.blocks(rows, every)).T @ V[rows])
+
+    blocks = row_blocks(len(V), _BLOCK)
+    return np.asarray(
+        features.projections[0].T @ reduce_blocks(sums_of, blocks, _add, n_jobs=n_jobs)
+    )
+
+
+def feature_gram(
+    features: Nystroem, weight: FloatArray, *, n_jobs: int | None = None
+) -> FloatArray:
+    """Return ``F.T @ diag(weight) @ F`` with the features F of all rows.
+
+    Parameters
+    ----------
+    features : Nystroem
+        The features.
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows, not negative.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_components)
+        Second moments of the features.
+    """
+    every = slice(0, features.n_landmarks)
+    root = np.sqrt(weight)
+
+    def gram_of(rows: slice) -> FloatArray:
+        block = next(features.blocks(rows, every)) @ features.projections[0]
+        block *= root[rows, None]
+        return np.asarray(block.T @ block)
+
+    return reduce_blocks(gram_of, row_blocks(len(weight), _BLOCK), _add, n_jobs=n_jobs)
+
+
+def _add(total: FloatArray, more: FloatArray) -> FloatArray:
+    total += more
+    return total
