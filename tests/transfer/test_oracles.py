@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
+from tests import reference
 from tests.transfer import oracles
 
 KERNELS = ("rbf", "laplacian", "imq", "rq", "linear", "polynomial")
@@ -34,6 +35,12 @@ SETTINGS = {
         "sum_bounds": (14.0, 15.0),
     },
 }
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, "energy"])
+def test_kernels_equal_the_loops(kernel):
+    expected = reference.gram(*domains(0, 6, 9), kernel, 0.4)
+    np.testing.assert_allclose(oracles.gram(*domains(0, 6, 9), kernel, 0.4), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
