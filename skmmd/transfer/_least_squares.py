@@ -13,11 +13,10 @@ from scipy import linalg
 
 from skmmd._chunked import single_threaded_blas
 from skmmd.kernels import Kernel, Nystroem, kernel_products, kernel_values
-from skmmd.transfer._differences import mean_differences
 from skmmd.transfer._domains import Domains
 from skmmd.transfer._low_rank import feature_gram, feature_sums, landmark_features
 
-__all__ = ["Labelled", "least_squares_of", "solve_with_pseudo_labels"]
+__all__ = ["FullLeastSquares", "LowRankLeastSquares", "least_squares_of"]
 
 FloatArray = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -230,80 +229,3 @@ def least_squares_of(
         matrix[np.diag_indices_from(matrix)] += alpha
         factor = linalg.cho_factor(matrix, overwrite_a=True)
     return FullLeastSquares(values, source, root, factor, alpha), landmarks
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Coefficients, and the pseudo-labels they give.
-
-    Parameters
-    ----------
-    coef : ndarray of shape (n_rows or n_landmarks, n_classes)
-        Coefficients of one-hot labels.
-    target_codes : ndarray of shape (n_target,), dtype intp
-        Class of the largest prediction for each target row.
-    n_iter : int
-        Number of solutions.
-    converged : bool
-        Whether the pseudo-labels no longer changed.
-    """
-
-    coef: FloatArray
-    target_codes: Codes
-    n_iter: int
-    converged: bool
-
-
-def solve_with_pseudo_labels(
-    system: FullLeastSquares | LowRankLeastSquares,
-    domains: Domains,
-    weight: FloatArray,
-    codes: Codes,
-    n_classes: int,
-    *,
-    strength: float,
-    marginal: bool,
-    conditional: bool,
-    max_iter: int,
-) -> Labelled:
-    """Solve for one-hot labels; with `conditional` again under the labels found for the target.
-
-    The first solution has no pseudo-labels, thus the column of the domains alone.
-
-    Parameters
-    ----------
-    system : FullLeastSquares or LowRankLeastSquares
-        What gives solutions.
-    domains : Domains
-        The rows of each domain.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows.
-    codes : ndarray of shape (n_source,), dtype intp
-        Classes of the source rows.
-    n_classes : int
-        Number of classes.
-    strength : float
-        Weight of the squares of E'f.
-    marginal, conditional : bool
-        Whether E has a column of the domains, and columns of the classes.
-    max_iter : int
-        Most solutions.
-
-    Returns
-    -------
-    Labelled
-        The last solution.
-    """
-    Y = np.zeros((len(domains.source), n_classes))
-    Y[np.arange(len(Y)), codes] = 1.0
-    known = np.full(len(weight), -1, dtype=np.intp)
-    known[domains.source] = codes
-    n_iter, converged = 0, False
-    while not converged and n_iter < max_iter:
-        differences = mean_differences(domains, weight, known, n_classes, marginal=marginal)
-        coef = system.solve(Y, differences, strength)
-        found = system.predict(coef)[domains.target].argmax(axis=1)
-        n_iter += 1
-        converged = not conditional or np.array_equal(found, known[domains.target])
-        known[domains.target] = found
-    return Labelled(coef, found, n_iter, converged)

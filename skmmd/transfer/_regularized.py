@@ -24,8 +24,8 @@ from skmmd.transfer._least_squares import (
     FullLeastSquares,
     LowRankLeastSquares,
     least_squares_of,
-    solve_with_pseudo_labels,
 )
+from skmmd.transfer._pseudo_labels import nearest_codes, solve_in_rounds
 from skmmd.transfer._source_labels import source_classes, source_values
 
 __all__ = ["MMDRegularizedClassifier", "MMDRegularizedRegressor"]
@@ -103,8 +103,9 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
     r"""Classify the target by kernel least squares on the source, with MMD as a loss.
 
     One function f of the kernel's space for each class fits its 0/1 labels on the source, and is
-    to have equal means over source and target: over all rows, and over those of each class, with
-    pseudo-labels for the target. Of these the last solution is used to solve again.
+    to have equal means over source and target: over all rows, and over those of each class. For
+    the target these are pseudo-labels: first that of the nearest source row, then what the last
+    solution predicts, until they no longer change.
 
     Parameters
     ----------
@@ -124,8 +125,8 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
     marginal : bool, default=True
         Whether means are to agree over all rows.
     max_iter : int, default=10
-        Most systems to solve. The first is without pseudo-labels, and the only one without
-        `conditional`.
+        Most systems to solve, one for each change of the pseudo-labels. Without `conditional` it
+        is a single one.
     n_landmarks : int, default=None
         Number of landmarks of a kernel of low rank, at most. None computes with the whole Gram
         matrix up to 5,000 rows; above, with as many landmarks as the spectrum asks for, at most
@@ -173,9 +174,11 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
     This is [1]_ without its manifold term. One Cholesky factorisation serves all solutions, which
     differ by a matrix of rank n_classes + 1 at most.
 
-    Where the domains are too far apart for the first pseudo-labels to be better than chance, those
-    that follow confirm them. Pseudo-labels may come to alternate, so that `max_iter` ends the
-    search.
+    "Nearest" is meant in the kernel's space; beyond 5,000 source rows so many of them, at even
+    steps, are compared. This start is better than the solution without pseudo-labels where images
+    are turned or classes change their share, and as good elsewhere. Where the domains are so far
+    apart that the first pseudo-labels are mostly wrong, those that follow will be, too.
+    Pseudo-labels may come to alternate, so that `max_iter` ends the search.
 
     References
     ----------
@@ -263,15 +266,21 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
         """
         rows, domains, weight = self._check(X, sample_weight, sample_domain)
         self.classes_, codes = source_classes(y, domains, weight, owner=type(self).__name__)
-        found = solve_with_pseudo_labels(
-            self._system(rows, domains, weight),
+        system = self._system(rows, domains, weight)
+        first = None
+        if self.conditional:
+            first = nearest_codes(
+                self.kernel, self.gamma_, rows, domains, weight, codes, n_jobs=self.n_jobs
+            )
+        found = solve_in_rounds(
+            system,
             domains,
             weight,
             codes,
+            first,
             len(self.classes_),
             strength=self._strength(domains, weight),
             marginal=bool(self.marginal),
-            conditional=bool(self.conditional),
             max_iter=int(self.max_iter),
         )
         self.dual_coef_ = found.coef
@@ -290,8 +299,7 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            f of each class, about 1 where it is predicted; for two classes that of the second
-            minus that of the first.
+            The value f of each class; for two classes that of the second minus that of the first.
         """
         values = self._values_at(X)
         return values[:, 1] - values[:, 0] if len(self.classes_) == 2 else values
