@@ -16,7 +16,7 @@ import sklearn
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -27,6 +27,7 @@ from sklearn.utils.validation import (
 
 __all__ = [
     "Estimator",
+    "HasMethods",
     "Integral",
     "Interval",
     "Real",

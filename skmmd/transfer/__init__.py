@@ -2,6 +2,8 @@
 
 two samples -> X, y, sample_domain; folds of both domains         (_stack, _splitter)
 X, sample_domain -> Domains: rows of source and target            (_domains)
+domains -> quadratic problem -> solver -> weights, weight function  (_kmm, _problem, _smo, _newton)
+weights -> estimators, meta-estimators, functions                 (_matching, _meta, _functions)
 domains -> columns of mean differences                            (_differences)
 kernel, whole or by landmarks -> components that align            (_components, _embedding)
 kernel, whole or by landmarks -> predictor with MMD as a loss     (_least_squares, _regularized)
@@ -9,15 +11,31 @@ fitted estimator -> score without labels of target rows           (_scorers)
 """
 
 from skmmd.transfer._embedding import JointDistributionAdaptation, TransferComponentAnalysis
+from skmmd.transfer._functions import kmm_weights, weighted_mmd
+from skmmd.transfer._matching import KernelMeanMatching
+from skmmd.transfer._meta import TransferClassifier, TransferRegressor
 from skmmd.transfer._regularized import MMDRegularizedClassifier, MMDRegularizedRegressor
+from skmmd.transfer._scorers import (
+    CircularValidationScorer,
+    ImportanceWeightedScorer,
+    MMDScorer,
+)
 from skmmd.transfer._splitter import DomainKFold
 from skmmd.transfer._stack import stack_domains
 
 __all__ = [
+    "CircularValidationScorer",
     "DomainKFold",
+    "ImportanceWeightedScorer",
     "JointDistributionAdaptation",
+    "KernelMeanMatching",
     "MMDRegularizedClassifier",
     "MMDRegularizedRegressor",
+    "MMDScorer",
+    "TransferClassifier",
     "TransferComponentAnalysis",
+    "TransferRegressor",
+    "kmm_weights",
     "stack_domains",
+    "weighted_mmd",
 ]

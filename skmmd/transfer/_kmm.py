@@ -1,0 +1,414 @@
+"""Kernel mean matching: from two domains to weights, and to a function that weighs any row.
+
+A ridge lambda = alpha * n_source makes the weights a function: at the optimum
+
+    w(x) = clip((kappa(x) - sum_j m_j k(x, x_j) - shift) / lambda, 0, max_weight),
+
+which gives the weights of the source rows themselves, and of all others.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
+from skmmd._validation import stack_level
+from skmmd.kernels import Kernel, gram, kernel_products, nystroem, pivoted_landmarks
+from skmmd.transfer._newton import FeatureForm, GramForm, minimise_by_newton
+from skmmd.transfer._problem import MatchingProblem, Solution, feasible_start, gap
+from skmmd.transfer._smo import RowCache, minimise_by_steps
+
+__all__ = [
+    "Domain",
+    "Matching",
+    "MatchingOptions",
+    "WeightFunction",
+    "match_means",
+]
+
+FloatArray = NDArray[np.float64]
+
+_MAX_EXACT_ROWS = 5000
+_MAX_LANDMARKS = 1000
+# What the landmarks may miss of the kernel, as a share of the ridge.
+_MISSED = 1e-2
+_MISSED_WITHOUT_RIDGE = 1e-7
+_STEPS_PER_ROW = 20
+_MAX_STEPS_PER_ROW = 2000
+_NEGLIGIBLE_GAP = 1e-8
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Rows with positive weights, which act as so many copies.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        Rows.
+    weight : ndarray of shape (n_rows,)
+        Their weights.
+    """
+
+    rows: FloatArray
+    weight: FloatArray
+
+    @property
+    def size(self) -> float:
+        """Number of rows, each as many as its weight says."""
+        return float(self.weight.sum())
+
+
+@dataclass(frozen=True)
+class MatchingOptions:
+    """How domains are matched.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    gamma : float
+        Its coefficient.
+    alpha : float
+        Ridge, as a share of the number of source rows.
+    max_weight : float
+        Largest weight.
+    sum_bounds : tuple of two floats
+        Bounds of the sum of the weights.
+    solver : {"auto", "smo", "nystroem"}
+        How.
+    n_landmarks : int or None
+        Number of landmarks; None: as the spectrum asks.
+    tol : float
+        Largest violation of the conditions of optimality.
+    n_jobs : int or None
+        Number of threads.
+    """
+
+    kernel: Kernel
+    gamma: float
+    alpha: float
+    max_weight: float = 1000.0
+    sum_bounds: tuple[float, float] = (-np.inf, np.inf)
+    solver: str = "auto"
+    n_landmarks: int | None = None
+    tol: float = 1e-6
+    n_jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class WeightFunction:
+    """The weight of any row: a clipped sum of kernel functions.
+
+    Parameters
+    ----------
+    options : MatchingOptions
+        Kernel and bounds.
+    ridge : float
+        lambda, 0 or more.
+    anchors : ndarray of shape (n_anchors, n_features)
+        Where the kernel functions sit.
+    coefficients : ndarray of shape (n_anchors,)
+        Their coefficients.
+    shift : float
+        What is taken off.
+    """
+
+    options: MatchingOptions
+    ridge: float
+    anchors: FloatArray
+    coefficients: FloatArray
+    shift: float
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Return the weight of each row; needs a positive ridge."""
+        options = self.options
+        blocks = gram(options.kernel, np.array([options.gamma]), rows, self.anchors)
+        values = kernel_products(blocks, self.coefficients, n_jobs=options.n_jobs)
+        return np.clip((values - self.shift) / self.ridge, 0.0, options.max_weight)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The weights of the source rows, and what there is to know of them.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_source,)
+        The weights.
+    weigh : WeightFunction
+        The weight of any row.
+    shift : float
+        Multiplier of the bounds of the sum.
+    gap : float
+        Upper bound of how far the objective is above its minimum.
+    mmd_before, mmd_after : float
+        Squared MMD of the domains, without and with the weights.
+    noise : float
+        Squared MMD that two samples of one distribution would have, of so many rows.
+    n_iter : int
+        Steps of the solver.
+    n_landmarks : int
+        Number of landmarks; 0 where there are none.
+    converged : bool
+        Whether the conditions of optimality hold.
+    """
+
+    weights: FloatArray
+    weigh: WeightFunction
+    shift: float
+    gap: float
+    mmd_before: float
+    mmd_after: float
+    noise: float
+    n_iter: int
+    n_landmarks: int
+    converged: bool
+
+
+def match_means(
+    source: Domain, target: Domain, options: MatchingOptions, generator: np.random.Generator
+) -> Matching:
+    """Find the weights of the source rows whose mean embedding is nearest to the target's.
+
+    Parameters
+    ----------
+    source, target : Domain
+        The domains.
+    options : MatchingOptions
+        How.
+    generator : numpy.random.Generator
+        Draws landmarks.
+
+    Returns
+    -------
+    Matching
+        The weights.
+
+    Raises
+    ------
+    ValueError
+        If no weights meet the bounds of their sum, or the kernel leaves the range of float64.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the objective is not near its minimum.
+
+    References
+    ----------
+    Huang, J., Smola, A. J., Gretton, A., Borgwardt, K. M. & Schoelkopf, B. (2006). Correcting
+    sample selection bias by unlabeled data. NIPS 19.
+
+    Kanamori, T., Suzuki, T. & Sugiyama, M. (2012). Statistical analysis of kernel-based
+    least-squares density-ratio estimation. Machine Learning 86, 335-367.
+    """
+    _check_bounds(source, options)
+    low_rank = options.solver == "nystroem" or (
+        options.solver == "auto" and len(source.rows) > _MAX_EXACT_ROWS
+    )
+    with single_threaded_blas():
+        match = _match_by_landmarks if low_rank else _match_exactly
+        matching = match(source, target, options, generator)
+    if not matching.converged:
+        warnings.warn(
+            f"Kernel mean matching stopped before the tolerance {options.tol:g}; its objective may "
+            f"be {matching.gap:.3g} above the minimum. Raise alpha (without ridge the problem is "
+            "hardly determined), rescale the features, or raise tol.",
+            ConvergenceWarning,
+            stacklevel=stack_level(),
+        )
+    return matching
+
+
+def _check_bounds(source: Domain, options: MatchingOptions) -> None:
+    low, high = options.sum_bounds
+    most = options.max_weight * source.size
+    if not low <= high or high < 0.0 or low > most:
+        raise ValueError(
+            f"sum_bounds=({low:g}, {high:g}) cannot be met: the weights of {source.size:g} source "
+            f"rows, each from 0 to max_weight={options.max_weight:g}, sum to between 0 and "
+            f"{most:g}. Pass (lowest, highest) that overlap this range."
+        )
+
+
+def _problem(source: Domain, kappa: FloatArray, options: MatchingOptions) -> MatchingProblem:
+    if not np.all(np.isfinite(kappa)):
+        raise ValueError(
+            "The kernel values leave the range of float64; rescale the features, or take a kernel "
+            "that is bounded."
+        )
+    ridge = options.alpha * source.size / source.weight
+    return MatchingProblem(kappa, ridge, options.max_weight * source.weight, *options.sum_bounds)
+
+
+def _match_exactly(
+    source: Domain, target: Domain, options: MatchingOptions, generator: np.random.Generator
+) -> Matching:
+    """Match with the Gram matrix of the source rows, in memory or row by row."""
+    kernel, gammas = options.kernel, np.array([options.gamma])
+    share = source.size / target.size
+    across = gram(kernel, gammas, source.rows, target.rows)
+    kappa = share * kernel_products(across, target.weight, n_jobs=options.n_jobs)
+    problem = _problem(source, kappa, options)
+    blocks = gram(kernel, gammas, source.rows)
+    cache = RowCache(blocks)
+    start = feasible_start(problem, source.weight)
+    per_row = _STEPS_PER_ROW if cache.complete else _MAX_STEPS_PER_ROW
+    solution = minimise_by_steps(
+        problem,
+        blocks,
+        cache,
+        start,
+        tol=options.tol,
+        max_steps=max(per_row * len(start), 1000),
+    )
+    if not solution.converged and cache.complete:
+        n_steps = solution.n_iter
+        solution = minimise_by_newton(problem, GramForm(cache.rows), solution.mass, tol=options.tol)
+        n_steps += solution.n_iter
+    else:
+        n_steps = solution.n_iter
+    embedding = cache.rows @ source.weight if cache.complete else None
+    if embedding is None:
+        embedding = kernel_products(blocks, source.weight, n_jobs=options.n_jobs)
+    field = solution.gradient - problem.ridge * solution.mass + kappa
+    squares = (
+        float(source.weight @ embedding),
+        float(solution.mass @ field),
+        _embedding_square(target, options, generator),
+    )
+    weigh = WeightFunction(
+        options,
+        options.alpha * source.size,
+        np.concatenate([source.rows, target.rows]),
+        np.concatenate([-solution.mass, share * target.weight]),
+        solution.shift,
+    )
+    spread = _spread(blocks.diagonal()[0], source.weight)
+    return _matching(source, target, problem, solution, weigh, squares, spread, n_steps, 0)
+
+
+def _match_by_landmarks(
+    source: Domain, target: Domain, options: MatchingOptions, generator: np.random.Generator
+) -> Matching:
+    """Match with features of low rank, whose landmarks come from both domains."""
+    rows = np.concatenate([source.rows, target.rows])
+    anchors = rows[_choose_landmarks(rows, options, generator)]
+    kernel, gammas = options.kernel, np.array([options.gamma])
+    features = nystroem(kernel, gammas, source.rows, anchors)
+    every = slice(0, len(anchors))
+    projection = features.projections[0]
+    F = np.empty((len(source.rows), projection.shape[1]))
+
+    def fill(block: slice) -> None:
+        np.matmul(next(features.blocks(block, every)), projection, out=F[block])
+
+    gather_blocks(fill, row_blocks(len(F), _BLOCK), n_jobs=options.n_jobs)
+    to_target = gram(kernel, gammas, anchors, target.rows)
+    sums = kernel_products(to_target, target.weight, n_jobs=options.n_jobs)
+    goal = projection.T @ sums
+    share = source.size / target.size
+    form = FeatureForm(F, options.n_jobs)
+    problem = _problem(source, share * form.field(goal), options)
+    start = feasible_start(problem, source.weight)
+    solution = minimise_by_newton(problem, form, start, tol=options.tol)
+    before, point = form.point(source.weight), form.point(solution.mass)
+    squares = (float(before @ before), float(point @ point), float(goal @ goal))
+    weigh = WeightFunction(
+        options,
+        options.alpha * source.size,
+        anchors,
+        projection @ (share * goal - point),
+        solution.shift,
+    )
+    spread = _spread(np.einsum("ij,ij->i", F, F), source.weight)
+    return _matching(
+        source, target, problem, solution, weigh, squares, spread, solution.n_iter, len(anchors)
+    )
+
+
+def _choose_landmarks(
+    rows: FloatArray, options: MatchingOptions, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    n_landmarks = options.n_landmarks
+    if n_landmarks is not None and n_landmarks >= len(rows):
+        return np.arange(len(rows))
+    tol = 0.0
+    if n_landmarks is None:
+        tol = _MISSED * options.alpha if options.alpha > 0.0 else _MISSED_WITHOUT_RIDGE
+    return pivoted_landmarks(
+        options.kernel,
+        options.gamma,
+        rows,
+        _MAX_LANDMARKS if n_landmarks is None else n_landmarks,
+        tol=tol,
+        generator=generator,
+    )
+
+
+def _embedding_square(
+    domain: Domain, options: MatchingOptions, generator: np.random.Generator
+) -> float:
+    """Return the squared length of the sum of the embeddings; by landmarks of many rows."""
+    gammas = np.array([options.gamma])
+    if len(domain.rows) <= 2 * _MAX_EXACT_ROWS:
+        blocks = gram(options.kernel, gammas, domain.rows)
+        sums = kernel_products(blocks, domain.weight, n_jobs=options.n_jobs)
+        return float(domain.weight @ sums)
+    anchors = domain.rows[_choose_landmarks(domain.rows, options, generator)]
+    features = nystroem(options.kernel, gammas, anchors, anchors)
+    to_rows = gram(options.kernel, gammas, anchors, domain.rows)
+    sums = kernel_products(to_rows, domain.weight, n_jobs=options.n_jobs)
+    goal = features.projections[0].T @ sums
+    return float(goal @ goal)
+
+
+def _spread(diagonal: FloatArray, weight: FloatArray) -> float:
+    return float(diagonal @ weight / weight.sum())
+
+
+def _matching(
+    source: Domain,
+    target: Domain,
+    problem: MatchingProblem,
+    solution: Solution,
+    weigh: WeightFunction,
+    squares: tuple[float, float, float],
+    spread: float,
+    n_iter: int,
+    n_landmarks: int,
+) -> Matching:
+    """Put together what was found; `squares`: m'Km before and after, and that of the target."""
+    mass, share = solution.mass, source.size / target.size
+    before, after, of_target = squares
+    of_target /= target.size**2
+
+    def mmd(square: float, cross: float, total: float) -> float:
+        if total <= 0.0:
+            return float("nan")
+        return max(square / total**2 - 2.0 * cross / (share * target.size * total) + of_target, 0.0)
+
+    weights = mass / source.weight
+    total, second = float(mass.sum()), float(mass @ weights)
+    n_effective = total**2 / second if second > 0.0 else 0.0
+    variance = max(spread - of_target, 0.0)
+    of_samples = 1.0 / max(n_effective, 1.0) + 1.0 / target.size
+    value = gap(problem, mass, solution.gradient)
+    objective = abs(0.5 * float(mass @ (solution.gradient - problem.kappa)))
+    return Matching(
+        weights,
+        weigh,
+        solution.shift,
+        value,
+        mmd(before, float(source.weight @ problem.kappa), source.size),
+        mmd(after, float(mass @ problem.kappa), total),
+        variance * of_samples,
+        n_iter,
+        n_landmarks,
+        solution.converged or value <= _NEGLIGIBLE_GAP * objective,
+    )

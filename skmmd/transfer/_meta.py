@@ -1,0 +1,405 @@
+"""Predictors fitted on weighted source rows: a pipeline can't hand weights to its next step."""
+
+import inspect
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import has_fit_parameter
+
+from skmmd._validation import (
+    Estimator,
+    HasMethods,
+    check_is_fitted,
+    check_weight,
+    fit_method,
+    validate_data,
+)
+from skmmd.transfer._domains import Domains, read_domains
+from skmmd.transfer._source_labels import source_classes, source_values
+
+__all__ = ["TransferClassifier", "TransferRegressor"]
+
+FloatArray = NDArray[np.float64]
+
+
+def _inner_has(method: str) -> Any:
+    """Return a check that the estimator, fitted or to be, has a method."""
+
+    def check(self: "TransferPredictor") -> bool:
+        getattr(getattr(self, "estimator_", None) or self._estimator(), method)
+        return True
+
+    return check
+
+
+class TransferPredictor(Estimator):
+    """What the two meta-estimators share: the weights, and handing them over."""
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"sample_domain": True}
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "reweighter": [HasMethods("fit"), None],
+    }
+
+    estimator: Any
+    reweighter: Any
+    estimator_: Any
+
+    def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
+        self.estimator = estimator
+        self.reweighter = reweighter
+
+    def _default(self) -> Any:
+        raise NotImplementedError
+
+    def _estimator(self) -> Any:
+        return self._default() if self.estimator is None else self.estimator
+
+    def _check(
+        self, X: ArrayLike, sample_domain: ArrayLike | None, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray[Any], Domains, FloatArray | None]:
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C")
+        domains = read_domains(sample_domain, len(rows), owner=type(self).__name__)
+        if sample_weight is None:
+            return rows, domains, None
+        return rows, domains, check_weight(sample_weight, rows, name="sample_weight")
+
+    def _fit_source(
+        self,
+        rows: NDArray[Any],
+        y_source: NDArray[Any],
+        domains: Domains,
+        sample_domain: ArrayLike | None,
+        weight: FloatArray | None,
+    ) -> None:
+        """Weigh the source rows and fit the estimator on them."""
+        source = domains.source
+        estimator = clone(self._estimator())
+        self.reweighter_, self.weights_ = None, np.ones(len(source))
+        given = None if weight is None else weight[source]
+        if self.reweighter is not None:
+            self.reweighter_ = clone(self.reweighter)
+            parameters = {} if sample_domain is None else {"sample_domain": sample_domain}
+            if weight is not None:
+                parameters["sample_weight"] = weight
+            self.weights_ = self.reweighter_.fit(rows, **parameters).weights_
+            given = self.weights_ if given is None else given * self.weights_
+        if given is not None and not np.any(given > 0.0):
+            raise ValueError(
+                "The weights of all source rows are zero: the domains do not overlap where the "
+                "kernel looks. Align the domains instead (TransferComponentAnalysis, "
+                "MMDRegularizedClassifier), or take a smaller gamma."
+            )
+        self.estimator_ = _fit_weighted(estimator, rows[source], y_source, given)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict by the estimator that was fitted on weighted source rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, of either domain.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        """
+        rows = self._rows(X)
+        return np.asarray(self.estimator_.predict(rows))
+
+    def _rows(self, X: ArrayLike) -> NDArray[Any]:
+        check_is_fitted(self)
+        return np.asarray(
+            validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        )
+
+
+def _fit_weighted(
+    estimator: Any, X: NDArray[Any], y: NDArray[Any], weight: FloatArray | None
+) -> Any:
+    """Fit, with weights where there are any; a pipeline's last step takes them."""
+    if weight is None:
+        return estimator.fit(X, y)
+    name, last = "sample_weight", estimator
+    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        while isinstance(last, Pipeline):
+            step, last = last.steps[-1]
+            name = f"{step}__sample_weight" if name == "sample_weight" else _inside(name, step)
+    takes = has_fit_parameter(last, "sample_weight") or _takes_any(last)
+    if not takes:
+        raise ValueError(
+            f"{type(last).__name__}.fit has no sample_weight, so that source rows can't be "
+            "weighted. Take an estimator that has (LogisticRegression, Ridge, trees, SVC, ...), or "
+            "one that aligns the domains instead (TransferComponentAnalysis in a pipeline)."
+        )
+    return estimator.fit(X, y, **{name: weight})
+
+
+def _inside(name: str, step: str) -> str:
+    """Return the name of a parameter one pipeline deeper."""
+    return name.removesuffix("sample_weight") + f"{step}__sample_weight"
+
+
+def _takes_any(estimator: Any) -> bool:
+    """Tell whether fit passes on what it does not know, as a search over parameters does."""
+    kinds = [p.kind for p in inspect.signature(estimator.fit).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds
+
+
+class TransferClassifier(ClassifierMixin, TransferPredictor):
+    """Classifier fitted on the source rows, weighted so that they look like the target.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        What is fitted; its `fit` must take `sample_weight` if there is a reweighter. A pipeline
+        hands the weights to its last step. None: :class:`LogisticRegression
+        <sklearn.linear_model.LogisticRegression>`.
+    reweighter : estimator, default=None
+        Gives `weights_` of the source rows, such as :class:`KernelMeanMatching`. None: source rows
+        only, unweighted.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted classifier.
+    reweighter_ : estimator or None
+        The fitted reweighter.
+    weights_ : ndarray of shape (n_source,)
+        Weights of the source rows by the reweighter; ones without.
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the source rows.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    KernelMeanMatching : Weights by kernel mean matching.
+    MMDRegularizedClassifier : Aligns the domains in place of weighing rows.
+
+    References
+    ----------
+    Shimodaira, H. (2000). Improving predictive inference under covariate shift by weighting the
+    log-likelihood function. Journal of Statistical Planning and Inference 90, 227-244.
+
+    Examples
+    --------
+    >>> from skmmd.datasets import make_shifted_digits
+    >>> from skmmd.transfer import KernelMeanMatching, TransferClassifier, stack_domains
+    >>> Xs, ys, Xt, yt = make_shifted_digits(random_state=0)
+    >>> X, y, sample_domain = stack_domains(Xs, ys, Xt)
+    >>> plain = TransferClassifier().fit(X, y, sample_domain=sample_domain)
+    >>> matched = TransferClassifier(reweighter=KernelMeanMatching())
+    >>> matched.fit(X, y, sample_domain=sample_domain).score(Xt, yt) > plain.score(Xt, yt)
+    True
+    """
+
+    classes_: NDArray[Any]
+
+    def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
+        super().__init__(estimator, reweighter)
+
+    def _default(self) -> Any:
+        return LogisticRegression()
+
+    @fit_method
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_domain: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Weigh the source rows and fit the classifier on them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of both domains, in any order.
+        y : array-like of shape (n_samples,)
+            Labels; of target rows they are not looked at.
+        sample_domain : array-like of shape (n_samples,), default=None
+            0 or more for source rows, negative for target rows. None: all rows are source, which
+            is warned of.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight acts as so many copies of the row.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a domain has no rows, the source has one class only, `sample_domain` does not fit X,
+            X holds NaN or infinite values, or the classifier does not take weights.
+        """
+        rows, domains, weight = self._check(X, sample_domain, sample_weight)
+        counted = np.ones(len(rows)) if weight is None else weight
+        classes, codes = source_classes(y, domains, counted, owner=type(self).__name__)
+        self._fit_source(rows, classes[codes], domains, sample_domain, weight)
+        self.classes_ = getattr(self.estimator_, "classes_", classes)
+        return self
+
+    @available_if(_inner_has("predict_proba"))
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities.
+        """
+        rows = self._rows(X)
+        return np.asarray(self.estimator_.predict_proba(rows))
+
+    @available_if(_inner_has("predict_log_proba"))
+    def predict_log_proba(self, X: ArrayLike) -> FloatArray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities.
+        """
+        rows = self._rows(X)
+        return np.asarray(self.estimator_.predict_log_proba(rows))
+
+    @available_if(_inner_has("decision_function"))
+    def decision_function(self, X: ArrayLike) -> FloatArray:
+        """Return the decision values of the classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Decision values.
+        """
+        rows = self._rows(X)
+        return np.asarray(self.estimator_.decision_function(rows))
+
+
+class TransferRegressor(RegressorMixin, TransferPredictor):
+    """Regressor fitted on the source rows, weighted so that they look like the target.
+
+    Parameters
+    ----------
+    estimator : regressor, default=None
+        What is fitted; its `fit` must take `sample_weight` if there is a reweighter. A pipeline
+        hands the weights to its last step. None: :class:`Ridge <sklearn.linear_model.Ridge>`.
+    reweighter : estimator, default=None
+        Gives `weights_` of the source rows, such as :class:`KernelMeanMatching`. None: source rows
+        only, unweighted.
+
+    Attributes
+    ----------
+    estimator_ : regressor
+        The fitted regressor.
+    reweighter_ : estimator or None
+        The fitted reweighter.
+    weights_ : ndarray of shape (n_source,)
+        Weights of the source rows by the reweighter; ones without.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    KernelMeanMatching : Weights by kernel mean matching.
+    MMDRegularizedRegressor : Aligns the domains in place of weighing rows.
+
+    References
+    ----------
+    Shimodaira, H. (2000). Improving predictive inference under covariate shift by weighting the
+    log-likelihood function. Journal of Statistical Planning and Inference 90, 227-244.
+
+    Examples
+    --------
+    >>> from skmmd.datasets import make_regression_shift
+    >>> from skmmd.transfer import KernelMeanMatching, TransferRegressor, stack_domains
+    >>> Xs, ys, Xt, yt = make_regression_shift((200, 400), random_state=0)
+    >>> X, y, sample_domain = stack_domains(Xs, ys, Xt)
+    >>> plain = TransferRegressor().fit(X, y, sample_domain=sample_domain)
+    >>> matched = TransferRegressor(reweighter=KernelMeanMatching())
+    >>> matched.fit(X, y, sample_domain=sample_domain).score(Xt, yt) > plain.score(Xt, yt)
+    True
+    """
+
+    def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
+        super().__init__(estimator, reweighter)
+
+    def _default(self) -> Any:
+        return Ridge()
+
+    @fit_method
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_domain: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Weigh the source rows and fit the regressor on them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of both domains, in any order.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Values; of target rows they are not looked at, and may be NaN.
+        sample_domain : array-like of shape (n_samples,), default=None
+            0 or more for source rows, negative for target rows. None: all rows are source, which
+            is warned of.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight acts as so many copies of the row.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a domain has no rows, `sample_domain` does not fit X, X or the source values hold
+            NaN or infinite values, or the regressor does not take weights.
+        """
+        rows, domains, weight = self._check(X, sample_domain, sample_weight)
+        values = source_values(y, domains, len(rows), owner=type(self).__name__)
+        self._fit_source(rows, values, domains, sample_domain, weight)
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return the tags: several outputs are the estimator's business."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output = False
+        return tags
