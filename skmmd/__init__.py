@@ -13,6 +13,7 @@ from skmmd.hashing import (
     mmdt_std,
 )
 from skmmd.inspection import (
+    DomainDisplay,
     EmbeddingDisplay,
     MixtureDisplay,
     MMDTestDisplay,
@@ -42,6 +43,7 @@ from skmmd.two_sample import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "DomainDisplay",
     "DriftUpdate",
     "EmbeddingDisplay",
     "FeatureScores",

@@ -5,6 +5,7 @@ result or fitted estimator -> arrays in a display -> plot(ax) -> figure_, ax_
 Displays hold arrays, ask results and estimators for what they need by name, never fit, and import
 matplotlib when they plot::
 
+    _domain_display       DomainDisplay       two domains, weights, overlap
     _embedding_display    EmbeddingDisplay    rows before and after an embedding
     _mixture_display      MixtureDisplay      ellipses or densities of a mixture, selection curve
     _similarity_display   SimilarityDisplay   clustered similarity matrix
@@ -12,6 +13,7 @@ matplotlib when they plot::
     _witness_display      WitnessDisplay      where one sample is denser than another
 """
 
+from skmmd.inspection._domain_display import DomainDisplay
 from skmmd.inspection._embedding_display import EmbeddingDisplay
 from skmmd.inspection._mixture_display import MixtureDisplay
 from skmmd.inspection._similarity_display import SimilarityDisplay
@@ -19,6 +21,7 @@ from skmmd.inspection._test_display import MMDTestDisplay
 from skmmd.inspection._witness_display import WitnessDisplay
 
 __all__ = [
+    "DomainDisplay",
     "EmbeddingDisplay",
     "MMDTestDisplay",
     "MixtureDisplay",
