@@ -86,9 +86,9 @@ class DomainDisplay:
     the distances. Each row is scored by the other four fifths of the rows, of which no more than
     1000 of a domain, so that many columns do not seem to separate domains that are alike. With
     weights only, the witness is the same before and after: the weights change how many rows a row
-    counts for. A single column is its own score. The overlap is that of whole rows: a view can show
-    domains mixed that other components tell apart. By chance alone, the overlap of equal domains lies
-    below 1 by about :math:`0.87 \sqrt{1 / n_s + 1 / n_t}`.
+    counts for. A single column is its own score. The overlap is that of whole rows: a view can
+    show domains mixed that other components tell apart. By chance alone, the overlap of equal
+    domains lies below 1 by about :math:`0.87 \sqrt{1 / n_s + 1 / n_t}`.
 
     Examples
     --------

@@ -29,6 +29,7 @@ from skmmd.transfer import (
     KernelMeanMatching,
     MMDScorer,
     TransferClassifier,
+    TransferComponentAnalysis,
     TransferRegressor,
     stack_domains,
 )
@@ -216,6 +217,23 @@ def test_there_and_back_again(shifted, routing):
             model.fit(X, y, **{name: sample_domain})
             found = score(model, X, y, sample_domain=sample_domain)
             assert found == by_hand(scaled, y, sample_domain)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_several_steps_take_the_domains(shifted, routing):
+    X, y, sample_domain = shifted
+    source = sample_domain > 0
+    components = TransferComponentAnalysis(2)
+    model = make_pipeline(components, TransferClassifier(LogisticRegression()))
+    with sklearn.config_context(enable_metadata_routing=routing):
+        names = ["transfercomponentanalysis__sample_domain", "transferclassifier__sample_domain"]
+        names = ["sample_domain"] if routing else names
+        model.fit(X, y, **dict.fromkeys(names, sample_domain))
+        found = CircularValidationScorer()(model, X, y, sample_domain=sample_domain)
+    predicted = model.predict(X[~source])
+    Z = clone(components).fit_transform(X, sample_domain=-sample_domain)
+    backward = LogisticRegression().fit(Z[~source], predicted)
+    assert found == accuracy_score(y[source], backward.predict(Z[source]))
 
 
 def test_what_takes_no_domains_learns_from_target_rows_alone(shifted):
