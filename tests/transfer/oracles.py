@@ -108,19 +108,21 @@ def kmm_by_enumeration(problem):
     Q, q, a = problem.Q, problem.q, problem.a
     n, best, value = len(q), None, np.inf
     totals = {None, *(x for x in (problem.low, problem.high) if np.isfinite(x))}
-    for states in itertools.product((0, 1, 2), repeat=n):
-        states = np.array(states)
-        free, start = states == 2, np.where(states == 1, problem.upper, 0.0)
-        for total in totals:
-            w = start.copy()
-            if free.any():
-                right = (q - Q @ start)[free]
-                left = Q[np.ix_(free, free)]
-                if total is not None:
-                    border = a[free]
-                    left = np.block([[left, border[:, None]], [border[None, :], np.zeros((1, 1))]])
-                    right = np.append(right, total - a @ start)
-                w[free] = np.linalg.lstsq(left, right, rcond=None)[0][: free.sum()]
+    for free, total in itertools.product(itertools.product((False, True), repeat=n), totals):
+        free = np.array(free)
+        left = Q[np.ix_(free, free)]
+        if total is not None:
+            left = np.block([[left, a[free, None]], [a[None, free], np.zeros((1, 1))]])
+        inverse = np.linalg.pinv(left)
+        bounds = list(itertools.product((0.0, problem.upper), repeat=n - free.sum()))
+        W = np.zeros((len(bounds), n))
+        W[:, ~free] = bounds
+        right = (q - W @ Q)[:, free]
+        if total is not None:
+            right = np.column_stack([right, total - W @ a])
+        W[:, free] = (right @ inverse)[:, : free.sum()]
+        inside = (W.min(axis=1) >= -1e-9) & (W.max(axis=1) <= problem.upper + 1e-9)
+        for w in W[inside]:
             if problem.feasible(w) and problem.objective(w) < value:
                 best, value = w, problem.objective(w)
     return best
@@ -139,7 +141,7 @@ def project(z, problem):
     return np.clip(z - shift * a, 0.0, upper)
 
 
-def kmm_by_projected_gradient(problem, relative_gap=1e-13, max_iter=100_000):
+def kmm_by_projected_gradient(problem, relative_gap=1e-12, max_iter=100_000):
     """Return the minimum by accelerated projected gradient, restarted where it goes uphill."""
     step = 1.0 / np.linalg.eigvalsh(problem.Q)[-1]
     w = v = project(np.ones(len(problem.q)), problem)
@@ -323,23 +325,27 @@ def regularized_classifier(
     max_iter=10,
     a=None,
 ):
-    """Return coefficients, pseudo-labels and rounds; the first round has no pseudo-labels."""
+    """Return coefficients, pseudo-labels and rounds; first they are of the nearest source row."""
     classes = np.unique(y[is_source])
     Y = one_hot(y, classes)
     fixed = [marginal_vector(is_source, a)] if marginal else []
-    labels, n_rounds = None, 0
-    while n_rounds < max_iter:
-        vectors = list(fixed)
-        if conditional and labels is not None:
-            vectors += shared_class_vectors(is_source, labels, a)
+    labels = np.array(y)
+    labels[~is_source] = nearest_labels_in_kernel_space(K, is_source, y)
+    for n_rounds in range(1, max_iter + 1):  # noqa: B007
+        vectors = fixed + (shared_class_vectors(is_source, labels, a) if conditional else [])
         c = regularized_coefficients(K, is_source, Y, vectors, alpha, mmd_weight, a)
-        n_rounds += 1
         new = np.array(y)
         new[~is_source] = classes[(K @ c).argmax(axis=1)][~is_source]
-        if not conditional or (labels is not None and np.array_equal(new, labels)):
+        if not conditional or np.array_equal(new, labels):
             break
         labels = new
     return c, new[~is_source], n_rounds
+
+
+def nearest_labels_in_kernel_space(K, is_source, y):
+    """Return for each target row the label of the source row nearest by k(x,x)-2k(x,z)+k(z,z)."""
+    squares = np.diag(K)[:, None] - 2 * K + np.diag(K)[None, :]
+    return y[is_source][squares[np.ix_(~is_source, is_source)].argmin(axis=1)]
 
 
 # --------------------------------------------------------------------------------------
