@@ -55,6 +55,8 @@ class _Shrinkage:
 
 
 def _shrinkage(V: FloatArray) -> _Shrinkage:
+    if not V.shape[1]:
+        return _Shrinkage(V, np.empty(0))
     directions, lengths, _ = linalg.svd(V, full_matrices=False)
     return _Shrinkage(directions, 1.0 / np.hypot(1.0, lengths) - 1.0)
 

@@ -22,6 +22,28 @@ FloatArray = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 
+def _factor(matrix: FloatArray, alpha: float) -> tuple[FloatArray, bool]:
+    """Return the Cholesky factor of the matrix with `alpha` added to its diagonal, in place."""
+    matrix[np.diag_indices_from(matrix)] += alpha
+    try:
+        factor, lower = linalg.cho_factor(matrix, overwrite_a=True)
+    except linalg.LinAlgError as error:
+        raise ValueError(
+            f"The kernel matrix with alpha={alpha:g} on its diagonal is not positive definite: "
+            "alpha is within rounding of zero beside it, or a callable kernel is not positive "
+            "semi-definite. Pass a larger alpha, or another kernel."
+        ) from error
+    return factor, lower
+
+
+def _damped(matrix: FloatArray, strength: float, right: FloatArray) -> FloatArray:
+    """Return ``(I + strength * matrix)^-1 @ right`` for a positive semi-definite matrix."""
+    values, axes = linalg.eigh(matrix)
+    # Rounding below zero would count under a large strength.
+    shares = 1.0 / (1.0 + strength * np.maximum(values, 0.0))
+    return np.asarray(axes @ (shares[:, None] * (axes.T @ right)))
+
+
 @dataclass(frozen=True)
 class FullLeastSquares:
     """The system in coefficients of all rows.
@@ -80,8 +102,7 @@ class FullLeastSquares:
                 at_source = images[self.source]
                 solved = self._inverse_times(at_source)
                 left = differences.T @ images - at_source.T @ solved
-                identity = np.eye(len(left))
-                along = linalg.solve(identity + tau * left, at_source.T @ solution)
+                along = _damped(left, tau, at_source.T @ solution)
                 solution += tau * (solved @ along)
                 coef -= tau * (differences @ along)
             coef[self.source] += solution
@@ -108,7 +129,8 @@ class FullLeastSquares:
 class LowRankLeastSquares:
     """The system in landmark features F, of the size of their number.
 
-    ``(F_s'A F_s + alpha I + strength F'E E'F) b = F_s'A Y``.
+    ``(G + strength Q Q') b = F_s'A Y`` with ``G = F_s'A F_s + alpha I`` and Q = F'E, so that
+    ``b = G^-1 (F_s'A Y - strength Q c)`` where c = Q'b solves a system of the few columns of E.
 
     Parameters
     ----------
@@ -118,8 +140,8 @@ class LowRankLeastSquares:
         The source rows.
     weight : ndarray of shape (n_rows,)
         Weights of the rows, 0 for target rows.
-    penalised : ndarray of shape (n_components, n_components)
-        ``F_s'A F_s + alpha I``.
+    factor : tuple
+        Cholesky factor of G.
     n_jobs : int or None
         Number of threads.
     """
@@ -127,7 +149,7 @@ class LowRankLeastSquares:
     features: Nystroem
     source: Codes
     weight: FloatArray
-    penalised: FloatArray
+    factor: tuple[FloatArray, bool]
     n_jobs: int | None
 
     def solve(self, Y: FloatArray, differences: FloatArray, strength: float) -> FloatArray:
@@ -151,10 +173,13 @@ class LowRankLeastSquares:
         columns[self.source, : Y.shape[1]] = self.weight[self.source, None] * Y
         columns[:, Y.shape[1] :] = differences
         sums = feature_sums(self.features, columns, n_jobs=self.n_jobs)
-        right, along = sums[:, : Y.shape[1]], sums[:, Y.shape[1] :]
+        Q = sums[:, Y.shape[1] :]
         with single_threaded_blas():
-            matrix = self.penalised + strength * (along @ along.T)
-            solution = linalg.solve(matrix, right, assume_a="pos")
+            solved = linalg.cho_solve(self.factor, sums)
+            solution, solved = solved[:, : Y.shape[1]], solved[:, Y.shape[1] :]
+            if differences.shape[1]:
+                along = _damped(Q.T @ solved, strength, Q.T @ solution)
+                solution = solution - strength * (solved @ along)
             return np.asarray(self.features.projections[0] @ solution)
 
     def predict(self, coef: FloatArray) -> FloatArray:
@@ -219,13 +244,13 @@ def least_squares_of(
     if features is not None:
         at_source = np.zeros(len(rows))
         at_source[source] = weight[source]
-        penalised = feature_gram(features, at_source, n_jobs=n_jobs)
-        penalised[np.diag_indices_from(penalised)] += alpha
-        return LowRankLeastSquares(features, source, at_source, penalised, n_jobs), landmarks
+        moments = feature_gram(features, at_source, n_jobs=n_jobs)
+        with single_threaded_blas():
+            factor = _factor(moments, alpha)
+        return LowRankLeastSquares(features, source, at_source, factor, n_jobs), landmarks
     with single_threaded_blas():
         values = kernel_values(kernel, gamma, rows)
         root = np.sqrt(weight[source])
         matrix = root[:, None] * values[np.ix_(source, source)] * root
-        matrix[np.diag_indices_from(matrix)] += alpha
-        factor = linalg.cho_factor(matrix, overwrite_a=True)
+        factor = _factor(matrix, alpha)
     return FullLeastSquares(values, source, root, factor, alpha), landmarks

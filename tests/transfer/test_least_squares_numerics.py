@@ -144,6 +144,29 @@ def test_a_solution_is_the_least_of_its_objective():
             assert objective(model.dual_coef_ + size * step) > least
 
 
+@pytest.mark.parametrize("mmd_weight", [1e4, 1e8, 1e14])
+def test_a_large_weight_aligns_the_means_and_loses_no_digits(mmd_weight):
+    data = two_domains()
+    exact, landmarks = (
+        fit(MMDRegularizedRegressor(mmd_weight=mmd_weight, n_landmarks=n), data).predict(data[0])
+        for n in (None, 90)
+    )
+    source = data[2] > 0
+    gap = abs(exact[source].mean() - exact[~source].mean())
+    assert gap < 1.0 / mmd_weight + 1e-14
+    np.testing.assert_allclose(landmarks, exact, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_landmarks", [None, 20])
+def test_no_positive_definite_system(n_landmarks):
+    def negative(A, B):
+        return -A @ B.T
+
+    model = MMDRegularizedRegressor(kernel=negative, n_landmarks=n_landmarks)
+    with pytest.raises(ValueError, match="not positive"):
+        fit(model, two_domains())
+
+
 # --------------------------------------------------------------------------------------
 # rounds
 
