@@ -29,6 +29,23 @@ from skmmd.metric_learning import (
     recall_at_k,
 )
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
+from skmmd.transfer import (
+    CircularValidationScorer,
+    DomainKFold,
+    ImportanceWeightedScorer,
+    JointDistributionAdaptation,
+    KernelMeanMatching,
+    MMDRegularizedClassifier,
+    MMDRegularizedRegressor,
+    MMDSampleSelector,
+    MMDScorer,
+    TransferClassifier,
+    TransferComponentAnalysis,
+    TransferRegressor,
+    kmm_weights,
+    stack_domains,
+    weighted_mmd,
+)
 from skmmd.two_sample import (
     DriftUpdate,
     FeatureScores,
@@ -43,13 +60,22 @@ from skmmd.two_sample import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "CircularValidationScorer",
     "DomainDisplay",
+    "DomainKFold",
     "DriftUpdate",
     "EmbeddingDisplay",
     "FeatureScores",
     "GaussianMixture",
     "GaussianMixtureIC",
+    "ImportanceWeightedScorer",
+    "JointDistributionAdaptation",
+    "KernelMeanMatching",
     "MMDDriftDetector",
+    "MMDRegularizedClassifier",
+    "MMDRegularizedRegressor",
+    "MMDSampleSelector",
+    "MMDScorer",
     "MMDTClassifier",
     "MMDTIndex",
     "MMDTVectorizer",
@@ -61,8 +87,12 @@ __all__ = [
     "MixtureDisplay",
     "PairLoss",
     "SimilarityDisplay",
+    "TransferClassifier",
+    "TransferComponentAnalysis",
+    "TransferRegressor",
     "WitnessDisplay",
     "__version__",
+    "kmm_weights",
     "mean_average_precision_at_r",
     "mmd",
     "mmd_test",
@@ -76,4 +106,6 @@ __all__ = [
     "pair_loss",
     "r_precision",
     "recall_at_k",
+    "stack_domains",
+    "weighted_mmd",
 ]

@@ -1,5 +1,6 @@
 """Gram blocks: kernel values between blocks of rows, for one kernel and several gammas at once."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -34,6 +35,22 @@ _PRODUCTS_MAX_ROUNDING = 1e-11
 _TILE = 512
 _CENTER_ROWS = 4096
 _EPS = float(np.finfo(np.float64).eps)
+
+_of_thread = threading.local()
+
+
+def _scratch(n_rows: int, n_columns: int) -> FloatArray:
+    """Return this thread's array for the distances of a tile: new pages cost as much as the tile.
+
+    Only until its next tile; a new array if the tile is larger than usual.
+    """
+    size = n_rows * n_columns
+    if size > _TILE * _TILE:
+        return np.empty((n_rows, n_columns))
+    buffer: FloatArray | None = getattr(_of_thread, "buffer", None)
+    if buffer is None:
+        buffer = _of_thread.buffer = np.empty(_TILE * _TILE)
+    return buffer[:size].reshape(n_rows, n_columns)
 
 
 @dataclass(frozen=True)
@@ -92,13 +109,17 @@ class Gram:
         """Whether `subset_sums` is offered: the kernel is a function of a distance."""
         return not callable(self.kernel) and self.kernel != "precomputed" and self.form != _DOT
 
-    def blocks(self, rows: slice, columns: slice) -> Iterator[FloatArray]:
+    def blocks(
+        self, rows: slice, columns: slice, out: FloatArray | None = None
+    ) -> Iterator[FloatArray]:
         """Yield the block ``[rows, columns]`` for each gamma in turn.
 
         Parameters
         ----------
         rows, columns : slice
             Which rows of `left` and of `right`.
+        out : ndarray of shape (n_rows, n_columns), default=None
+            Where a named kernel may write them; saves a new array.
 
         Yields
         ------
@@ -110,17 +131,22 @@ class Gram:
         elif callable(self.kernel):
             yield _call_kernel(self.kernel, self.left[rows], self.right[columns])
         else:
-            yield from self._named_blocks(self.kernel, rows, columns)
+            yield from self._named_blocks(self.kernel, rows, columns, out)
 
-    def _named_blocks(self, name: str, rows: slice, columns: slice) -> Iterator[FloatArray]:
-        distances = self.distances(rows, columns)
+    def _named_blocks(
+        self, name: str, rows: slice, columns: slice, out: FloatArray | None
+    ) -> Iterator[FloatArray]:
         code = KERNELS[name][1]
         if code < 0:
-            yield distances
+            yield self.distances(rows, columns, out)
             return
         squares = self._squares
-        in_place = squares or len(self.gammas) == 1
-        tile = distances if in_place else np.empty_like(distances)
+        shape = len(self.left[rows]), len(self.right[columns])
+        tile = np.empty(shape) if out is None else out
+        # Not in place: where two arrays may overlap, the loop is not vectorised. A consumer may
+        # make other tiles in this thread between two gammas.
+        distances = _scratch(*shape) if squares or len(self.gammas) == 1 else np.empty(shape)
+        self.distances(rows, columns, distances)
         for k, gamma in enumerate(self.gammas):
             if squares and k > 0:
                 np.multiply(tile, tile, out=tile)
@@ -128,13 +154,15 @@ class Gram:
                 tile_values(code, float(gamma), distances, tile)
             yield tile
 
-    def distances(self, rows: slice, columns: slice) -> FloatArray:
+    def distances(self, rows: slice, columns: slice, out: FloatArray | None = None) -> FloatArray:
         """Return what the kernel is a function of.
 
         Parameters
         ----------
         rows, columns : slice
             Which rows of `left` and of `right`.
+        out : ndarray of shape (n_rows, n_columns), default=None
+            Where to write it; None makes a new array.
 
         Returns
         -------
@@ -143,7 +171,7 @@ class Gram:
         """
         left = np.ascontiguousarray(self.left[rows])
         right = self.right[columns]
-        tile = np.empty((len(left), len(right)))
+        tile = np.empty((len(left), len(right))) if out is None else out
         if self.form in (_PRODUCTS, _DOT):
             np.matmul(left, right.T, out=tile)
         if self.form != _DOT:

@@ -49,7 +49,9 @@ def tile_distances(form, left, right_columns, left_norms, right_norms, tile, tol
 
 @loop
 def tile_values(code, gamma, distances, tile):
-    """Write the kernel values of `distances` into `tile`, which may be the same array.
+    """Write the kernel values of `distances` into `tile`.
+
+    It may be the same array, at a quarter of the speed.
 
     code 0: exp(-gamma t); 1: (1 + 2 gamma t)**-1/2; 2: (1 + 2 gamma t)**-1; 3: -sqrt(t);
     4: (gamma t + 1)**3.

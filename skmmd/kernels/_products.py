@@ -10,7 +10,7 @@ __all__ = ["kernel_products"]
 
 FloatArray = NDArray[np.float64]
 
-_ROWS, _COLUMNS = 512, 512
+_ROWS, _COLUMNS = 256, 512
 
 
 def kernel_products(blocks: Gram, V: FloatArray, *, n_jobs: int | None = None) -> FloatArray:
@@ -44,8 +44,11 @@ def kernel_products(blocks: Gram, V: FloatArray, *, n_jobs: int | None = None) -
     out = np.zeros((n_left, *V.shape[1:]))
 
     def multiply(rows: slice) -> None:
+        buffer = np.empty((rows.stop - rows.start) * min(_COLUMNS, n_right))
         for columns in row_blocks(n_right, _COLUMNS):
-            out[rows] += next(blocks.blocks(rows, columns)) @ V[columns]
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            tile = buffer[: shape[0] * shape[1]].reshape(shape)
+            out[rows] += next(blocks.blocks(rows, columns, tile)) @ V[columns]
 
     if n_left:
         gather_blocks(multiply, row_blocks(n_left, _ROWS), n_jobs=n_jobs)

@@ -7,6 +7,7 @@ weights -> estimators, meta-estimators, functions                 (_matching, _m
 domains -> columns of mean differences                            (_differences)
 kernel, whole or by landmarks -> components that align            (_components, _embedding)
 kernel, whole or by landmarks -> predictor with MMD as a loss     (_least_squares, _regularized)
+candidates, rows -> prototypes, criticisms                        (_selection, _selector)
 fitted estimator -> score without labels of target rows           (_scorers)
 """
 
@@ -20,6 +21,7 @@ from skmmd.transfer._scorers import (
     ImportanceWeightedScorer,
     MMDScorer,
 )
+from skmmd.transfer._selector import MMDSampleSelector
 from skmmd.transfer._splitter import DomainKFold
 from skmmd.transfer._stack import stack_domains
 
@@ -31,6 +33,7 @@ __all__ = [
     "KernelMeanMatching",
     "MMDRegularizedClassifier",
     "MMDRegularizedRegressor",
+    "MMDSampleSelector",
     "MMDScorer",
     "TransferClassifier",
     "TransferComponentAnalysis",
