@@ -53,6 +53,11 @@ def _cache_base():
 def _prepare_environment():
     os.environ.setdefault("SCIPY_ARRAY_API", "1")  # read by SciPy at import
     os.environ["MPLBACKEND"] = "Agg"
+    # Threads that spin while they wait take the processor from the other workers, a hundredfold of
+    # what a small array costs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     base, name = _cache_base(), _source_hash(_package_folder())
     # A worker of pytest-xdist inherits the folder that its parent has already chosen.
     folder = base if base.name == name else base / name

@@ -148,10 +148,10 @@ def case(d, k, separation, covariance_type, n=20_000):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_squarem_takes_a_third_of_the_passes_where_em_takes_many():
     """To within 1e-6 of the optimum, on the median of the cases where EM takes more than 200."""
-    shares = []
+    arrived = []
     for d, k, separation in ((1, 2, 1.0), (2, 3, 1.6), (2, 5, 2.0), (5, 4, 1.3)):
         for covariance_type in ("full", "diag"):
-            X, first = case(d, k, separation, covariance_type)
+            X, first = case(d, k, separation, covariance_type, n=5000)
             options = {"max_iter": 8000, "tol": 1e-13}
             plain = GaussianMixture(**first, **options).fit(X)
             ours = GaussianMixture(**first, accelerate="squarem", **options).fit(X)
@@ -161,20 +161,13 @@ def test_squarem_takes_a_third_of_the_passes_where_em_takes_many():
             n_plain = int(np.argmax(history >= history[-1] - 1e-6)) + 1
             if n_plain <= 200:
                 continue
-            # Passes are counted by the estimator: the fewest allowed that get as far.
-            low, high = 1, ours.n_iter_
-            while low < high:
-                middle = (low + high) // 2
-                short = GaussianMixture(
-                    **first, accelerate="squarem", max_iter=middle, tol=0.0
-                ).fit(X)
-                if short.score(X) >= history[-1] - 1e-6:
-                    high = middle
-                else:
-                    low = middle + 1
-            shares.append(low / n_plain)
-    assert len(shares) >= 3
-    assert np.median(shares) <= 1 / 3
+            # Passes are counted by the estimator, which is allowed no more.
+            short = GaussianMixture(
+                **first, accelerate="squarem", max_iter=n_plain // 3, tol=0.0
+            ).fit(X)
+            arrived.append(short.score(X) >= history[-1] - 1e-6)
+    assert len(arrived) >= 3
+    assert np.mean(arrived) > 0.5
 
 
 def test_plain_passes_are_scikit_learns_iterations():
