@@ -1,17 +1,13 @@
 """Predictors fitted on weighted source rows: a pipeline can't hand weights to its next step."""
 
-import inspect
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import has_fit_parameter
 
 from skmmd._validation import (
     Estimator,
@@ -22,6 +18,7 @@ from skmmd._validation import (
     validate_data,
 )
 from skmmd.transfer._domains import Domains, read_domains
+from skmmd.transfer._metadata import fit_reweighter, fit_weighted
 from skmmd.transfer._source_labels import source_classes, source_values
 
 __all__ = ["TransferClassifier", "TransferRegressor"]
@@ -86,19 +83,13 @@ class TransferPredictor(Estimator):
         self.reweighter_, self.weights_ = None, np.ones(len(source))
         given = None if weight is None else weight[source]
         if self.reweighter is not None:
-            self.reweighter_ = clone(self.reweighter)
-            parameters = {} if sample_domain is None else {"sample_domain": sample_domain}
-            if weight is not None:
-                parameters["sample_weight"] = weight
-            self.weights_ = self.reweighter_.fit(rows, **parameters).weights_
+            self.reweighter_, self.weights_ = fit_reweighter(
+                self.reweighter, rows, sample_domain, len(source), weight
+            )
             given = self.weights_ if given is None else given * self.weights_
         if given is not None and not np.any(given > 0.0):
-            raise ValueError(
-                "The weights of all source rows are zero: the domains do not overlap where the "
-                "kernel looks. Align the domains instead (TransferComponentAnalysis, "
-                "MMDRegularizedClassifier), or take a smaller gamma."
-            )
-        self.estimator_ = _fit_weighted(estimator, rows[source], y_source, given)
+            raise ValueError("sample_weight is zero for all source rows; some must be positive.")
+        self.estimator_ = fit_weighted(estimator, rows[source], y_source, given)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict by the estimator that was fitted on weighted source rows.
@@ -123,38 +114,6 @@ class TransferPredictor(Estimator):
         )
 
 
-def _fit_weighted(
-    estimator: Any, X: NDArray[Any], y: NDArray[Any], weight: FloatArray | None
-) -> Any:
-    """Fit, with weights where there are any; a pipeline's last step takes them."""
-    if weight is None:
-        return estimator.fit(X, y)
-    name, last = "sample_weight", estimator
-    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        while isinstance(last, Pipeline):
-            step, last = last.steps[-1]
-            name = f"{step}__sample_weight" if name == "sample_weight" else _inside(name, step)
-    takes = has_fit_parameter(last, "sample_weight") or _takes_any(last)
-    if not takes:
-        raise ValueError(
-            f"{type(last).__name__}.fit has no sample_weight, so that source rows can't be "
-            "weighted. Take an estimator that has (LogisticRegression, Ridge, trees, SVC, ...), or "
-            "one that aligns the domains instead (TransferComponentAnalysis in a pipeline)."
-        )
-    return estimator.fit(X, y, **{name: weight})
-
-
-def _inside(name: str, step: str) -> str:
-    """Return the name of a parameter one pipeline deeper."""
-    return name.removesuffix("sample_weight") + f"{step}__sample_weight"
-
-
-def _takes_any(estimator: Any) -> bool:
-    """Tell whether fit passes on what it does not know, as a search over parameters does."""
-    kinds = [p.kind for p in inspect.signature(estimator.fit).parameters.values()]
-    return inspect.Parameter.VAR_KEYWORD in kinds
-
-
 class TransferClassifier(ClassifierMixin, TransferPredictor):
     """Classifier fitted on the source rows, weighted so that they look like the target.
 
@@ -165,8 +124,8 @@ class TransferClassifier(ClassifierMixin, TransferPredictor):
         hands the weights to its last step. None: :class:`LogisticRegression
         <sklearn.linear_model.LogisticRegression>`.
     reweighter : estimator, default=None
-        Gives `weights_` of the source rows, such as :class:`KernelMeanMatching`. None: source rows
-        only, unweighted.
+        Gives `weights_` of the source rows: :class:`KernelMeanMatching`, or a pipeline that ends in
+        it. None: source rows only, unweighted.
 
     Attributes
     ----------
@@ -315,8 +274,8 @@ class TransferRegressor(RegressorMixin, TransferPredictor):
         What is fitted; its `fit` must take `sample_weight` if there is a reweighter. A pipeline
         hands the weights to its last step. None: :class:`Ridge <sklearn.linear_model.Ridge>`.
     reweighter : estimator, default=None
-        Gives `weights_` of the source rows, such as :class:`KernelMeanMatching`. None: source rows
-        only, unweighted.
+        Gives `weights_` of the source rows: :class:`KernelMeanMatching`, or a pipeline that ends in
+        it. None: source rows only, unweighted.
 
     Attributes
     ----------

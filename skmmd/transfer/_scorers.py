@@ -4,18 +4,17 @@ import inspect
 from typing import Any
 
 import numpy as np
-import sklearn
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
-from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmmd.kernels import Kernel
 from skmmd.transfer._domains import Domains, read_domains
 from skmmd.transfer._functions import weighted_mmd
 from skmmd.transfer._matching import KernelMeanMatching
+from skmmd.transfer._metadata import domain_parameters, fit_reweighter
 from skmmd.transfer._stack import placeholders, take_rows
 
 __all__ = ["CircularValidationScorer", "ImportanceWeightedScorer", "MMDScorer"]
@@ -165,7 +164,8 @@ class ImportanceWeightedScorer(_DomainScorer):
         domains = self._read(X, sample_domain)
         labels = self._source_labels(y, domains)
         scorer = _resolve(self.scoring, estimator)
-        weights = self._weights(X, sample_domain, len(domains.source))
+        reweighter = KernelMeanMatching() if self.reweighter is None else self.reweighter
+        _, weights = fit_reweighter(reweighter, X, sample_domain, len(domains.source))
         rows = take_rows(X, domains.source)
         try:
             return float(scorer(estimator, rows, labels, sample_weight=weights))
@@ -175,29 +175,6 @@ class ImportanceWeightedScorer(_DomainScorer):
             raise TypeError(
                 f"scoring={self.scoring!r} takes no sample_weight, which importance weights need."
             ) from error
-
-    def _weights(self, X: Any, sample_domain: ArrayLike | None, n_source: int) -> FloatArray:
-        fitted = KernelMeanMatching() if self.reweighter is None else clone(self.reweighter)
-        params = _domain_params(fitted, sample_domain)
-        if not params:
-            raise TypeError(
-                f"The reweighter {fitted!r} takes no sample_domain in fit; pass KernelMeanMatching "
-                "or a pipeline that ends in it."
-            )
-        fitted.fit(X, **params)
-        last = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
-        weights = np.asarray(last.weights_, dtype=np.float64)
-        if weights.shape != (n_source,):
-            raise ValueError(
-                f"The reweighter's weights_ have shape {weights.shape}, but {n_source} source rows "
-                "are scored; it must be fitted anew on the rows that are scored."
-            )
-        if not weights.any():
-            raise ValueError(
-                "All weights are 0: no source row is near the target rows, so that the score of "
-                "source rows says nothing about them."
-            )
-        return weights
 
 
 class CircularValidationScorer(_DomainScorer):
@@ -401,28 +378,13 @@ def _resolve(scoring: Any, estimator: Any) -> Any:
     )
 
 
-def _domain_params(estimator: Any, sample_domain: ArrayLike | None) -> dict[str, Any]:
-    """Return what `fit` takes to know the domains: nothing if neither it nor a step does."""
-    if has_fit_parameter(estimator, "sample_domain"):
-        return {"sample_domain": sample_domain}
-    if sklearn.get_config()["enable_metadata_routing"]:
-        consumed = get_routing_for_object(estimator).consumes("fit", ["sample_domain"])
-        return {"sample_domain": sample_domain} if consumed else {}
-    return {
-        f"{name}__{parameter}": value
-        for name, step in getattr(estimator, "steps", [])
-        if hasattr(step, "fit")
-        for parameter, value in _domain_params(step, sample_domain).items()
-    }
-
-
 def _fitted_backward(model: Any, X: Any, predicted: NDArray[Any], domains: Domains) -> Any:
     """Return a clone fitted from the target rows and predictions to the source rows."""
     backward = clone(model)
     n_rows = len(domains.source) + len(domains.target)
     sample_domain = np.empty(n_rows, dtype=np.int64)
     sample_domain[domains.source], sample_domain[domains.target] = -1, 1
-    params = _domain_params(backward, sample_domain)
+    params = domain_parameters(backward, sample_domain)
     if not params:
         return backward.fit(take_rows(X, domains.target), predicted)
     y = np.empty((n_rows, *predicted.shape[1:]), dtype=predicted.dtype)

@@ -179,7 +179,7 @@ def test_weights_that_do_not_serve(shifted):
             self.weights_ = np.ones(7)
             return self
 
-    with pytest.raises(ValueError, match=r"shape \(7,\), but 60 source rows"):
+    with pytest.raises(ValueError, match=r"shape \(7,\), but there are 60 source rows"):
         ImportanceWeightedScorer(reweighter=Frozen())(model, X, y, sample_domain=sample_domain)
     with pytest.raises(TypeError, match="takes no sample_domain"):
         ImportanceWeightedScorer(reweighter=PCA())(model, X, y, sample_domain=sample_domain)
