@@ -165,9 +165,8 @@ class TransferComponentAnalysis(DomainEmbedding):
 
     References
     ----------
-    .. [1] S. J. Pan, J. T. Kwok and Q. Yang, "Transfer learning via dimensionality reduction",
-       AAAI 2008; S. J. Pan, I. W. Tsang, J. T. Kwok and Q. Yang, "Domain adaptation via transfer
-       component analysis", IJCAI 2009.
+    .. [1] S. J. Pan, I. W. Tsang, J. T. Kwok and Q. Yang, "Domain adaptation via transfer component
+       analysis", IJCAI 2009, pp. 1187-1192.
     .. [2] S. J. Pan, I. W. Tsang, J. T. Kwok and Q. Yang, "Domain adaptation via transfer component
        analysis", IEEE Transactions on Neural Networks 22(2), 2011, pp. 199-210.
 
