@@ -9,6 +9,8 @@ sections with their Options -> run_sections -> a command line
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import importlib
 import importlib.metadata
 import io
@@ -58,6 +60,15 @@ def _cpu_seconds() -> float:
 
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def fit_quietly(model: Any, *arrays: Any) -> Any:
+    """Fit; that a fixed number of iterations does not converge is meant so."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(*arrays)
 
 
 def timed(function: Callable[[], Any], n_threads: int) -> tuple[float, Any]:
@@ -213,7 +224,7 @@ class RemoteRunner:
     """Peers of another interpreter, timed in there: JSON lines over pipes, arrays in a file."""
 
     def __init__(self, registry: str, python: str) -> None:
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = temporary_folder()
         self._n_puts = 0
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks._harness", "serve", registry],
@@ -367,6 +378,23 @@ def resident_mebibytes(peak: bool) -> float:
 
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest / 2**20 if sys.platform == "darwin" else highest / 1024
+
+
+def release_memory() -> None:
+    """Give back what is free, and forget the peak so far, where the system can.
+
+    Else a fit that uses what an earlier one left would seem to need nothing.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for files that are measured, which goes when its context ends."""
+    return tempfile.TemporaryDirectory(prefix="skmmd-benchmark-")
 
 
 def run_in_child(target: str, **arguments: Any) -> Outcome:

@@ -7,7 +7,6 @@ section measures and what its figures mean.
 import functools
 import io
 import itertools
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from benchmarks._harness import (
     resident_mebibytes,
     run_in_child,
     run_sections,
+    temporary_folder,
     timed,
 )
 from benchmarks._hashing_data import (
@@ -60,10 +60,6 @@ REGISTRY = "benchmarks._hashing_peers"
 MEBI = 2.0**20
 
 Run = Callable[[], tuple[float, Any]]
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="skmmd-hashing-")
 
 
 # --------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ what each section measures and what its figures mean.
 """
 
 import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -28,16 +26,18 @@ from benchmarks._harness import (
     Settings,
     Times,
     alternate,
+    fit_quietly,
     open_peers,
     peers_option,
     progress,
+    release_memory,
     resident_mebibytes,
     run_in_child,
     run_sections,
+    temporary_folder,
     timed,
 )
 from benchmarks._metric_peers import LMNN, NCA, TORCH
-from benchmarks.bench_mixture import release_memory, temporary_folder
 from skmmd.datasets import make_scaled_classification
 from skmmd.metric_learning import (
     MetricLearner,
@@ -164,13 +164,6 @@ def affordable(settings: Settings, names: Sequence[Any], n: int, report: Report)
         else:
             report.remark(f"left out at n={n:,}, which is above {most:,} rows: {name}")
     return kept
-
-
-def fit_quietly(model: Any, X: np.ndarray, y: np.ndarray) -> Any:
-    """Fit; that a fixed number of iterations does not converge is meant so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(X, y)
 
 
 Learned = tuple[float, Callable[[np.ndarray], np.ndarray]]

@@ -6,10 +6,7 @@ section measures and what its figures mean.
 
 import bisect
 import contextlib
-import ctypes
 import functools
-import gc
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +26,15 @@ from benchmarks._harness import (
     Settings,
     Times,
     alternate,
+    fit_quietly,
     open_peers,
     peers_option,
     progress,
+    release_memory,
     resident_mebibytes,
     run_in_child,
     run_sections,
+    temporary_folder,
     timed,
 )
 from benchmarks._mixture_data import (
@@ -54,17 +54,6 @@ REGISTRY = "benchmarks._mixture_peers"
 OURS = "skmmd"
 
 Run = Callable[[], tuple[float, Any]]
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="skmmd-mixture-")
-
-
-def fit_quietly(model: Any, X: Any) -> Any:
-    """Fit; that a fixed number of iterations does not converge is meant so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(X)
 
 
 def fixed_passes(
@@ -240,18 +229,6 @@ def daal(settings: Settings, report: Report) -> None:
 
 # --------------------------------------------------------------------------------------
 # memory
-
-
-def release_memory() -> None:
-    """Give back what is free, and forget the peak so far, where the system can.
-
-    Else a fit that uses what an earlier one left would seem to need nothing.
-    """
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def fit_alone(package: str, folder: str, covariance_type: str, n_iterations: int) -> dict[str, Any]:

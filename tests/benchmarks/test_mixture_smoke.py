@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures
 
 from benchmarks import bench_mixture
-from benchmarks._harness import LocalRunner, Peer, Peers, resident_mebibytes
+from benchmarks._harness import LocalRunner, Peer, Peers, release_memory, resident_mebibytes
 from benchmarks._mixture_data import (
     COVARIANCE_TYPES,
     LABELLED,
@@ -37,7 +37,6 @@ from benchmarks.bench_mixture import (
     long_fit,
     n_operations,
     passes_to,
-    release_memory,
     watched_memory,
 )
 
