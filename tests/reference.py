@@ -1189,3 +1189,56 @@ def recall_at_k(Z, y, k, *reference):
     """Return the share of queries that have a relevant row among the k nearest."""
     values = [any(relevant[:k]) for relevant, _ in retrieved(Z, y, *reference)]
     return sum(values) / len(values)
+
+
+# --------------------------------------------------------------------------------------
+# kernel mean matching, by steps
+
+
+def matching_violation(gradient, mass, upper, raises, lowers):
+    """Return how much the best move of one mass, or exchange of two, promises per unit."""
+    down = [g for g, m, u in zip(gradient, mass, upper, strict=True) if m < u]
+    up = [g for g, m in zip(gradient, mass, strict=True) if m > 0]
+    found = [-math.inf]
+    if raises and down:
+        found.append(-min(down))
+    if lowers and up:
+        found.append(max(up))
+    if not (raises and lowers) and down and up:
+        found.append(max(up) - min(down))
+    return max(found)
+
+
+def matching_choices(K, ridge, kappa, upper, lowest, highest, mass):
+    """Return the steps of one or two masses to choose from, each with what it promises.
+
+    Of two that exchange mass, the one that grows has the least gradient; where several have, up to
+    rounding, there is a list of choices for each. What a step promises heeds the bounds of a single
+    mass, but neither those of two nor those of the sum, which shorten it afterwards.
+    """
+    H, n = K + np.diag(ridge), len(mass)
+    g, total = H @ mass - kappa, mass.sum()
+    slack = 1e-12 * max(1.0, abs(total))
+    alone = []
+    for i in range(n):
+        if (g[i] < 0 and total < highest - slack) or (g[i] > 0 and total > lowest + slack):
+            step = min(max(-g[i] / H[i, i], -mass[i]), upper[i] - mass[i])
+            after = mass.copy()
+            after[i] += min(max(step, lowest - total), highest - total)
+            alone.append((-step * (g[i] + H[i, i] * step / 2), after))
+    growing = [i for i in range(n) if mass[i] < upper[i]]
+    least = min((g[i] for i in growing), default=None)
+    choices = []
+    for i in growing:
+        if g[i] > least + 1e-12:
+            continue
+        pairs = []
+        for j in range(n):
+            if mass[j] > 0 and g[j] > g[i]:
+                curvature = max(H[i, i] + H[j, j] - 2 * K[i, j], 1e-12 * H[i, i])
+                step = min((g[j] - g[i]) / curvature, upper[i] - mass[i], mass[j])
+                after = mass.copy()
+                after[i], after[j] = mass[i] + step, mass[j] - step
+                pairs.append(((g[j] - g[i]) ** 2 / curvature / 2, after))
+        choices.append(alone + pairs)
+    return choices or [alone]
