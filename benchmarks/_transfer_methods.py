@@ -131,6 +131,13 @@ def quietly(function: Callable[..., Any], *arguments: Any, **settings: Any) -> A
         return function(*arguments, **settings)
 
 
+def _grid(**values: Sequence[Any]) -> tuple[Settings, ...]:
+    """Return all combinations; the first values are the default."""
+    return tuple(
+        dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
+    )
+
+
 # --------------------------------------------------------------------------------------
 # ours
 
@@ -177,40 +184,36 @@ def _mmd_loss_regressor(problem: Problem, seed: int, **settings: Any) -> dict[st
 
 
 SOURCE_ONLY = Method("source", "only", own=_source_only)
-_COMPONENTS = ({"n_components": N_COMPONENTS},)
+_PENALTIES = {"alpha": (0.1, 0.01, 1.0), "mmd_weight": (10.0, 1.0, 100.0)}
 
 
 def our_methods(alphas: Sequence[float] = ()) -> list[Method]:
-    """Return ours by their defaults; of KMM other `alphas` too."""
+    """Return ours, the defaults first in their grids; of KMM other `alphas` too."""
     further = [Method(OURS, f"KMM, alpha={each:g}", ({"alpha": each},), _kmm) for each in alphas]
+    weightless = ({"mmd_weight": 0.0},)
     return [
-        Method(OURS, WEIGHTS, own=_kmm),
+        Method(OURS, WEIGHTS, _grid(times=(1.0, 0.25, 4.0), alpha=(0.01, 0.001, 0.1)), _kmm),
         Method(OURS, 'KMM, alpha="cv"', ({"alpha": "cv"},), _kmm),
         *further,
-        Method(OURS, "TCA", _COMPONENTS, _tca, maps=True),
-        Method(OURS, "JDA", _COMPONENTS, _jda, maps=True),
-        Method(OURS, LOSS, own=_mmd_loss, classifies=True),
-        Method(OURS, "MMD loss of weight 0", ({"mmd_weight": 0.0},), _mmd_loss, classifies=True),
-        Method(OURS, LOSS_REGRESSION, own=_mmd_loss_regressor, regresses=True),
         Method(
             OURS,
-            "MMD loss of weight 0, regressor",
-            ({"mmd_weight": 0.0},),
-            _mmd_loss_regressor,
-            regresses=True,
+            "TCA",
+            _grid(n_components=(N_COMPONENTS, 10), mmd_weight=(1.0, 10.0, 100.0)),
+            _tca,
+            maps=True,
+        ),
+        Method(OURS, "JDA", _grid(n_components=(N_COMPONENTS, 10)), _jda, maps=True),
+        Method(OURS, LOSS, _grid(**_PENALTIES), _mmd_loss, classifies=True),
+        Method(OURS, f"{LOSS} of weight 0", weightless, _mmd_loss, classifies=True),
+        Method(OURS, LOSS_REGRESSION, _grid(**_PENALTIES), _mmd_loss_regressor, regresses=True),
+        Method(
+            OURS, f"{LOSS_REGRESSION} of weight 0", weightless, _mmd_loss_regressor, regresses=True
         ),
     ]
 
 
 # --------------------------------------------------------------------------------------
 # peers
-
-
-def _grid(**values: Sequence[Any]) -> tuple[Settings, ...]:
-    """Return all combinations; the first values are the default."""
-    return tuple(
-        dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
-    )
 
 
 _TIMES = (1.0, 0.25, 4.0)
@@ -257,12 +260,12 @@ PEER_METHODS = (
     Method(
         POT,
         "SinkhornLpl1",
-        _grid(reg_e=(1.0, 0.1, 5.0), reg_cl=(0.1, 1.0, 10.0, 50.0)),
+        _grid(reg_e=(1.0, 0.1, 5.0, 10.0), reg_cl=(0.1, 1.0, 5.0, 10.0)),
         maps=True,
     ),
     Method(POT, "Linear", _grid(reg=(1e-8, 0.01, 0.1, 1.0)), maps=True),
 )
-"""Kernels have the median's gamma; all else of a first setting is the package's default.
+"""Kernels have the median's gamma; all else of the first settings is the package's default.
 
 Of skada's TCA the number of components and mu are ours.
 """
