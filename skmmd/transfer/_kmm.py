@@ -208,9 +208,9 @@ def match_means(
     least-squares density-ratio estimation. Machine Learning 86, 335-367.
     """
     _check_bounds(source, options)
-    low_rank = options.solver == "nystroem" or (
-        options.solver == "auto" and len(source.rows) > _MAX_EXACT_ROWS
-    )
+    low_rank = options.solver == "nystroem"
+    if options.solver == "auto":
+        low_rank = options.n_landmarks is not None or len(source.rows) > _MAX_EXACT_ROWS
     with single_threaded_blas():
         match = _match_by_landmarks if low_rank else _match_exactly
         matching = match(source, target, options, generator)

@@ -65,7 +65,7 @@ class KernelMeanMatching(Estimator):
     solver : {"auto", "smo", "nystroem"}, default="auto"
         "smo": exact, by steps of one or two weights, with rows of the Gram matrix made as they are
         needed. "nystroem": a kernel of low rank through landmarks, by a semismooth Newton method.
-        "auto": landmarks beyond 5,000 source rows.
+        "auto": landmarks beyond 5,000 source rows, or where `n_landmarks` is given.
     n_landmarks : int, default=None
         Number of landmarks of the solver "nystroem"; None takes as many as the spectrum of the
         kernel asks for, at most 1,000.

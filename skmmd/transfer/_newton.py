@@ -6,7 +6,7 @@ With K = F F' and ridge > 0 the minimum over the masses equals that of a functio
 
 which is convex with the continuous gradient z - F'm(z), where m(z) is a clipped linear function.
 Its generalised Hessian is that of the rows which are at no bound, so that Newton's method finds the
-rows at bounds within a few steps. Without ridge, a sequence of problems with a ridge pulls towards
+rows at bounds within a few steps. With little ridge or none, a sequence of problems with a ridge pulls towards
 the masses before (the proximal point method).
 
 z = F'v can stand for its coefficients v over rows: then K itself takes the place of F.
@@ -31,6 +31,8 @@ _MAX_NEWTON, _MAX_ALL, _MAX_HALVINGS = 60, 600, 30
 _ROUNDING = 256.0 * float(np.finfo(np.float64).eps)
 _FIRST_PULL, _LAST_PULL = 1e-4, 1e-9
 _FEW, _MANY = 6, 12
+# A ridge beyond this share of the linear term lets Newton's method end in a few steps by itself.
+_FIRM = 1e-5
 _BLOCK = 2048
 
 
@@ -239,7 +241,7 @@ def minimise_by_newton(
     Rockafellar, R. T. (1976). Monotone operators and the proximal point algorithm. SIAM J. Control
     and Optimization 14(5).
     """
-    if problem.ridge.min() > 0.0:
+    if problem.ridge.min() > _FIRM * float(np.abs(problem.kappa).max()):
         mass, shift, n_iter, _ = _newton(problem, form, start, tol)
     else:
         mass, shift, n_iter = _proximal(problem, form, start, tol)
@@ -298,7 +300,7 @@ def _psi(problem: MatchingProblem, square: float, field: FloatArray, mass: Float
 def _proximal(
     problem: MatchingProblem, form: Form, start: FloatArray, tol: float
 ) -> tuple[FloatArray, float, int]:
-    """Return the same where some ridge is zero: each problem pulls towards the masses before.
+    """Return the same where some ridge is tiny: each problem pulls towards the masses before.
 
     The pull is as weak as lets Newton's method end in a few steps.
     """

@@ -183,7 +183,7 @@ def test_weights_that_do_not_serve(shifted):
         ImportanceWeightedScorer(reweighter=Frozen())(model, X, y, sample_domain=sample_domain)
     with pytest.raises(TypeError, match="takes no sample_domain"):
         ImportanceWeightedScorer(reweighter=PCA())(model, X, y, sample_domain=sample_domain)
-    with pytest.raises(ValueError, match="All weights are 0"):
+    with pytest.raises(ValueError, match="weights of all source rows are zero"):
         ImportanceWeightedScorer(reweighter=FirstColumn())(
             model, 0.0 * X, y, sample_domain=sample_domain
         )
