@@ -514,7 +514,10 @@ def test_weights_of_landmarks_are_their_weight_function():
 @pytest.mark.parametrize("options", [{}, {"solver": "nystroem", "n_landmarks": 40}], ids=str)
 def test_threads_do_not_matter(options):
     Xs, Xt = draw(3, 300, 200, 3)
-    one = fitted(Xs, Xt, random_state=0, **options)[0]
+    one = fitted(Xs, Xt, random_state=0, n_jobs=1, **options)[0]
+    three = fitted(Xs, Xt, random_state=0, n_jobs=2, **options)[0]
+    np.testing.assert_array_equal(one.weights_, three.weights_)
+    np.testing.assert_array_equal(one.predict_weights(Xt), three.predict_weights(Xt))
     with joblib.parallel_config(backend="threading", n_jobs=2):
         two = fitted(Xs, Xt, random_state=0, **options)[0]
     np.testing.assert_array_equal(one.weights_, two.weights_)

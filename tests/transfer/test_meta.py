@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -312,6 +312,26 @@ def test_cross_validation(routing):
         np.testing.assert_allclose(fitted.weights_, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_search_over_reweighters(routing):
+    """With and without weights side by side; the scores are those of the settings alone."""
+    folds = list(DomainKFold(3).split(X, LABELS, groups=DOMAIN))
+    reweighters = [None, MATCHING, KernelMeanMatching(gamma=3.0, alpha=1e-3)]
+    with sklearn.config_context(enable_metadata_routing=routing):
+        search = GridSearchCV(
+            TransferClassifier(LogisticRegression()),
+            {"reweighter": reweighters},
+            cv=folds,
+            error_score="raise",
+        ).fit(X, LABELS, sample_domain=DOMAIN)
+    for place, reweighter in enumerate(reweighters):
+        for number, (train, test) in enumerate(folds):
+            model = TransferClassifier(LogisticRegression(), reweighter)
+            model.fit(X[train], LABELS[train], sample_domain=DOMAIN[train])
+            found = search.cv_results_[f"split{number}_test_score"][place]
+            assert found == model.score(X[test], LABELS[test])
+
+
 def test_sample_weights_are_routed():
     a = np.random.default_rng(0).uniform(0.5, 2.0, N)
     expected = TransferClassifier(reweighter=MATCHING)
@@ -330,7 +350,7 @@ def test_bad_parts(kind):
     for options in ({"estimator": "svm"}, {"estimator": 3}, {"reweighter": "kmm"}):
         with pytest.raises((ValueError, TypeError), match=next(iter(options))):
             Transfer(**options).fit(X, y, sample_domain=DOMAIN)
-    with pytest.raises((ValueError, TypeError, AttributeError)):
+    with pytest.raises((ValueError, TypeError, AttributeError), match="reweighter"):
         Transfer(Inner(), StandardScaler()).fit(X, y, sample_domain=DOMAIN)
 
 
@@ -348,6 +368,15 @@ def test_bad_labels_and_weights(kind):
     ):
         with pytest.raises(ValueError, match=words):
             Transfer(Inner(), MATCHING).fit(X, y, sample_domain=DOMAIN, sample_weight=weight)
+
+
+@pytest.mark.filterwarnings("ignore:The (weights|domains):UserWarning")
+@each_kind
+def test_domains_without_any_overlap(kind):
+    """All weights are 0: told, before the estimator within fails on them."""
+    Transfer, Inner, y = KINDS[kind]
+    with pytest.raises(ValueError, match="overlap"):
+        Transfer(Inner(), MATCHING).fit(X + 90.0 * ~IS_SOURCE[:, None], y, sample_domain=DOMAIN)
 
 
 def test_one_class():

@@ -236,7 +236,10 @@ def test_float32_frames_and_labels():
 @each_method
 def test_threads(method):
     X, is_source = task(1, 900)
-    one = select(X, is_source, method=method)
+    one = select(X, is_source, method=method, n_jobs=1)
+    three = select(X, is_source, method=method, n_jobs=2)
+    np.testing.assert_array_equal(three.sample_indices_, one.sample_indices_)
+    np.testing.assert_array_equal(three.mmd_path_, one.mmd_path_)
     with joblib.parallel_config(backend="threading", n_jobs=2):
         two = select(X, is_source, method=method)
     np.testing.assert_array_equal(two.sample_indices_, one.sample_indices_)
