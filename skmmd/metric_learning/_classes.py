@@ -17,6 +17,7 @@ __all__ = [
     "margin_matrix",
     "margins_between",
     "mean_margin",
+    "ordered_labels",
     "row_weights",
 ]
 
@@ -24,6 +25,43 @@ FloatArray = NDArray[np.float64]
 
 _UNNAMED = 1.0
 _LARGEST_WEIGHT = 1e50  # products of four stay finite
+
+
+def ordered_labels(y: ArrayLike, *, name: str = "y") -> NDArray[Any]:
+    """Return labels as a 1-D array, whatever numbers or names they are.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    name : str, default="y"
+        What the caller named them.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        If a label is NaN or infinite.
+    TypeError
+        If they have no common order.
+    """
+    try:
+        labels: NDArray[Any] = column_or_1d(y, warn=True)
+        np.unique(labels)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} has labels of several types, or missing ones, which have no common order; "
+            "pass labels of one type."
+        ) from error
+    missing = labels != labels if labels.dtype.kind == "O" else np.False_  # NaN differs from itself
+    infinite = labels.dtype.kind == "f" and not np.all(np.isfinite(labels))
+    if infinite or np.any(missing):
+        raise ValueError(f"Input {name} contains NaN or infinity; pass a label for each row.")
+    return labels
 
 
 def checked_labels(y: ArrayLike) -> NDArray[Any]:
@@ -46,16 +84,7 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
     TypeError
         If they have no common order.
     """
-    try:
-        labels: NDArray[Any] = column_or_1d(y, warn=True)
-        np.unique(labels)
-    except TypeError as error:
-        raise TypeError(
-            "y has labels of several types, or missing ones, which have no common order; pass "
-            "labels of one type."
-        ) from error
-    if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
-        raise ValueError("Input y contains NaN or infinity; pass a label for each row.")
+    labels = ordered_labels(y)
     check_classification_targets(labels)
     return labels
 

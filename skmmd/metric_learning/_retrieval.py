@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from skmmd._chunked import gather_blocks, row_blocks
 from skmmd._validation import Interval, check_rows, check_same_columns, validate_params
+from skmmd.metric_learning._classes import ordered_labels
 
 __all__ = [
     "Retrieval",
@@ -458,33 +459,22 @@ def _checked(
         missing = "Z_reference" if Z_reference is None else "y_reference"
         raise ValueError(f"{missing} is missing: pass both Z_reference and y_reference, or none.")
     rows = check_rows(Z, name="Z")
-    labels = _labels(y, rows, "y")
+    labels = ordered_labels(y)
+    check_consistent_length(rows, labels)
     if Z_reference is None or y_reference is None:
         return rows, _codes(labels), None, None
     reference = check_rows(Z_reference, name="Z_reference")
     check_same_columns(Z, Z_reference, (rows.shape[1], reference.shape[1]), ("Z", "Z_reference"))
-    labels_reference = _labels(y_reference, reference, "y_reference")
+    labels_reference = ordered_labels(y_reference, name="y_reference")
+    check_consistent_length(reference, labels_reference)
     both = [labels, labels_reference]
     if any(given.dtype.kind not in "biuf" for given in both):
         # Joined as they are, the number 1 would become the string "1".
         both = [given.astype(object) for given in both]
-    codes = _codes(np.concatenate(both))
+    codes = _codes(ordered_labels(np.concatenate(both), name="y, joined with y_reference,"))
     return rows, codes[: len(rows)], reference, codes[len(rows) :]
 
 
-def _labels(y: ArrayLike, rows: FloatArray, name: str) -> NDArray[Any]:
-    checked = check_array(y, ensure_2d=False, dtype=None, input_name=name)
-    labels: NDArray[Any] = column_or_1d(checked, warn=True)
-    check_consistent_length(rows, labels)
-    return labels
-
-
 def _codes(labels: NDArray[Any]) -> CodeArray:
-    try:
-        codes: CodeArray = np.unique(labels, return_inverse=True)[1]
-    except TypeError as error:
-        types = sorted({type(label).__name__ for label in labels.tolist()})
-        raise TypeError(
-            f"Labels are of types {types}, which have no common order; pass labels of one type."
-        ) from error
+    codes: CodeArray = np.unique(labels, return_inverse=True)[1]
     return codes.reshape(-1)

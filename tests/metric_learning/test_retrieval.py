@@ -228,6 +228,11 @@ BAD = {
         "Z_reference.*NaN",
     ),
     "NaN label": ((Z0, np.where(Y0 == 1, np.nan, Y0)), {}, "y.*NaN"),
+    "NaN among objects": (
+        (Z0, Y0),
+        {"Z_reference": Z0, "y_reference": np.array([np.nan, *range(7)], dtype=object)},
+        "y_reference.*NaN",
+    ),
 }
 
 
