@@ -11,8 +11,8 @@ import pytest
 
 from skmmd.hashing import mmdt_digest, mmdt_hash, mmdt_pairs
 from tests import reference
+from tests.memory import peak_of
 
-MEGABYTE = 2**20
 GIGABYTE = 2**30
 
 CHILD = """
@@ -106,29 +106,11 @@ def test_more_than_two_gigabytes(tmp_path):
 
 
 def test_pairs_take_less_than_the_matrix():
-    import tracemalloc
-
     digests = np.random.default_rng(0).integers(0, 256, (20_000, 20), dtype=np.uint8)
-    mmdt_pairs(digests[:10])
-    tracemalloc.start()
-    try:
-        mmdt_pairs(digests)
-        peak = tracemalloc.get_traced_memory()[1] / MEGABYTE
-    finally:
-        tracemalloc.stop()
-    assert peak < 20  # the matrix: 3,052
+    assert peak_of(lambda: mmdt_pairs(digests)) < 20  # the matrix: 3,052
 
 
 def test_digests_of_many_hold_no_contents(tmp_path):
-    import tracemalloc
-
     path = tmp_path / "file"
     path.write_bytes(bytes(5_000_000))
-    mmdt_digest([path])
-    tracemalloc.start()
-    try:
-        mmdt_digest([path] * 20)
-        peak = tracemalloc.get_traced_memory()[1] / MEGABYTE
-    finally:
-        tracemalloc.stop()
-    assert peak < 2
+    assert peak_of(lambda: mmdt_digest([path] * 20)) < 2

@@ -17,17 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from skmmd.datasets import make_scaled_classification
 from skmmd.metric_learning import MetricLearner, mean_average_precision_at_r
 from tests import reference
+from tests.registry import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-LOSSES = (
-    "contrastive",
-    "triplet",
-    "triplet_center",
-    "n_pair",
-    "quadruplet",
-    "lifted_structure",
-)
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_solver = pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 WINE, WINE_LABELS = load_wine(return_X_y=True)

@@ -1,7 +1,5 @@
 """Memory: the matrix of all distances is never held, nor anything of its size."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from scipy import sparse
@@ -14,24 +12,14 @@ from skmmd.metric_learning import (
     r_precision,
     recall_at_k,
 )
+from tests.memory import MEGABYTE, peak_of
 
-MEGABYTE = 2**20
 N, D, N_CLASSES = 4000, 8, 8
 MATRIX = N * N * 8 / MEGABYTE  # 122
 EVERY_PAIR = ["contrastive", "triplet", "n_pair", "lifted_structure"]
 each_positives = pytest.mark.parametrize("positives", ["all", "neighbors"])
 
 pytestmark = pytest.mark.filterwarnings("ignore:MetricLearner stopped after")
-
-
-def peak_of(run):
-    run()  # compiled code and lazy imports are not what is measured
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1] / MEGABYTE
-    finally:
-        tracemalloc.stop()
 
 
 def classes(n=N, n_classes=N_CLASSES, d=D):

@@ -22,19 +22,11 @@ from skmmd.metric_learning import (
     mean_average_precision_at_r,
     pair_loss,
 )
-from tests import reference
+from tests import reference, registry
 
 pytestmark = pytest.mark.filterwarnings("ignore:MetricLearner stopped after")
 
-LOSSES = (
-    "contrastive",
-    "triplet",
-    "triplet_center",
-    "n_pair",
-    "quadruplet",
-    "lifted_structure",
-    "nca",
-)
+LOSSES = (*registry.LOSSES, "nca")
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_solver = pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 WINE, WINE_LABELS = load_wine(return_X_y=True)

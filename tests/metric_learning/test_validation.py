@@ -6,15 +6,8 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from skmmd.metric_learning import MetricLearner, pair_loss
+from tests.registry import LOSSES
 
-LOSSES = (
-    "contrastive",
-    "triplet",
-    "triplet_center",
-    "n_pair",
-    "quadruplet",
-    "lifted_structure",
-)
 RNG = np.random.default_rng(3)
 Y = np.repeat([0, 1, 2], [7, 5, 4])
 X = RNG.normal(size=(16, 3)) + Y[:, None]

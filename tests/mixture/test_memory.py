@@ -3,27 +3,16 @@
 import json
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from skmmd.mixture import GaussianMixture
+from tests.memory import MEGABYTE, peak_of
 
-MEGABYTE = 2**20
 N, D, K = 200_000, 8, 16
 X_SIZE = N * D * 8 / MEGABYTE  # 12.2
 RESPONSIBILITIES = N * K * 8 / MEGABYTE  # 24.4
-
-
-def peak_of(run):
-    run()  # compiled code and lazy imports are not what is measured
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1] / MEGABYTE
-    finally:
-        tracemalloc.stop()
 
 
 def rows(n=N, seed=0):

@@ -1,23 +1,10 @@
 """Memory: the Gram matrix is never held, whatever the method."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
 from skmmd.two_sample import MMDDriftDetector, MMDTest, mmd, mmd_test
-
-MEGABYTE = 2**20
-
-
-def peak_of(run):
-    run()  # compiled code and lazy imports are not what is measured
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1] / MEGABYTE
-    finally:
-        tracemalloc.stop()
+from tests.memory import MEGABYTE, peak_of
 
 
 def test_the_measure_sees_numpy():
