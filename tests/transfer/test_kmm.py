@@ -383,18 +383,17 @@ def test_weight_function_reproduces_weighted_weights():
 
 
 @pytest.mark.parametrize("bounds", [None, (12.0, 15.0), (1.0, 2.0)])
-def test_weighted_problem(bounds):
+@pytest.mark.parametrize("max_weight", [1.7, 1000.0])
+def test_weighted_problem(bounds, max_weight):
     rng = np.random.default_rng(2)
     a = rng.uniform(0.5, 3.0, 15)
-    model, X, is_source = fitted(
-        *draw(2, 6, 9), gamma=0.5, sum_bounds=bounds, sample_weight=a, tol=TIGHT
-    )
+    options = {"gamma": 0.5, "max_weight": max_weight, "sum_bounds": bounds}
+    model, X, is_source = fitted(*draw(2, 6, 9), sample_weight=a, **options, tol=TIGHT)
     problem = oracles.kmm_problem(
         X[is_source],
         X[~is_source],
         "rbf",
-        0.5,
-        sum_bounds=bounds,
+        **options,
         source_weight=a[is_source],
         target_weight=a[~is_source],
     )
@@ -402,13 +401,15 @@ def test_weighted_problem(bounds):
 
 
 @pytest.mark.parametrize("gamma", [0.5, "median"])
-@pytest.mark.parametrize("bounds", [None, (120.0, 130.0)])
-def test_integer_weights_are_copies(gamma, bounds):
+@pytest.mark.parametrize(
+    "options", [{}, {"max_weight": 1.5}, {"sum_bounds": (120.0, 130.0)}], ids=str
+)
+def test_integer_weights_are_copies(gamma, options):
     Xs, Xt = draw(3)
     a = np.random.default_rng(3).integers(1, 4, 105)
-    model, X, is_source = fitted(Xs, Xt, gamma=gamma, sum_bounds=bounds, sample_weight=a)
+    model, X, is_source = fitted(Xs, Xt, gamma=gamma, sample_weight=a, **options)
     domain = np.repeat(np.where(is_source, 1, -1), a)
-    copies = KernelMeanMatching(gamma=gamma, sum_bounds=bounds, tol=1e-10)
+    copies = KernelMeanMatching(gamma=gamma, tol=1e-10, **options)
     copies.fit(np.repeat(X, a, axis=0), sample_domain=domain)
     expected = np.repeat(model.weights_, a[is_source])
     np.testing.assert_allclose(copies.weights_, expected, atol=1e-6)
@@ -416,6 +417,8 @@ def test_integer_weights_are_copies(gamma, bounds):
     np.testing.assert_allclose(copies.predict_weights(new), model.predict_weights(new), atol=1e-5)
     assert copies.mmd_after_ == pytest.approx(model.mmd_after_, rel=1e-5)
     assert copies.mmd_before_ == pytest.approx(model.mmd_before_, rel=1e-9)
+    assert copies.effective_sample_size_ == pytest.approx(model.effective_sample_size_, rel=1e-5)
+    assert copies.shift_ == pytest.approx(model.shift_, abs=1e-5)
 
 
 def test_rows_without_weight_are_absent():
