@@ -6,6 +6,7 @@ estimator: X, sample_weight                     (_gaussian_mixture, _selection)
  -> Sample -> where to start -> best fit        (_start, _fit)
  -> steps: block_stats -> merge -> maximize     (_em, _acceleration, _sweep, _loops)
  -> Parameters                                  (_parameters) -> conditional ones (_conditional)
+ -> what the fitted mixture tells               (_fitted_mixture)
 """
 
 from skmmd.mixture._gaussian_mixture import GaussianMixture
