@@ -5,6 +5,7 @@ from collections import OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from skmmd._chunked import row_blocks
 from skmmd.kernels import Gram, kernel_products
 from skmmd.transfer._loops import matching_steps
 from skmmd.transfer._problem import MatchingProblem, Solution, shift_of, violation
@@ -17,7 +18,7 @@ _CACHE_BYTES = 2**28
 _NEEDS_ROW, _STUCK = 1, 3
 _ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
 _REFRESHES = 20
-_TILE = 512
+_TILE_VALUES = 2**17
 
 
 class RowCache:
@@ -41,14 +42,13 @@ class RowCache:
         self._used: OrderedDict[int, int] = OrderedDict()
         if self.complete:
             self.slots[:] = np.arange(n_rows)
-            for start in range(0, n_rows, _TILE):
-                self._make(slice(start, min(start + _TILE, n_rows)), self.rows[start:])
+            for rows in row_blocks(n_rows, max(_TILE_VALUES // n_rows, 1)):
+                self._make(rows, self.rows[rows])
 
     def _make(self, rows: slice, out: FloatArray) -> None:
-        n_rows = self._blocks.shape[0]
-        for start in range(0, n_rows, _TILE):
-            columns = slice(start, min(start + _TILE, n_rows))
-            out[: rows.stop - rows.start, columns] = next(self._blocks.blocks(rows, columns))
+        tile = next(self._blocks.blocks(rows, slice(0, out.shape[1]), out))
+        if tile is not out:
+            out[...] = tile
 
     def fetch(self, row: int) -> None:
         """Make a row, in the place of the one whose turn was longest ago."""
