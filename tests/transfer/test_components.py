@@ -128,7 +128,7 @@ def test_all_rows_source_have_no_penalty():
 
 @each_kernel
 @pytest.mark.parametrize("ridge", [0.1, 1.0])
-@pytest.mark.parametrize("max_iter", [1, 2, 10])
+@pytest.mark.parametrize("max_iter", [2, 10])
 def test_rounds_equal_dense_brute_force(kernel, ridge, max_iter):
     X, y, is_source = task(spread=1.2)
     K = oracles.gram(X, X, kernel, 0.2)

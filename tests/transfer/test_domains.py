@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -224,6 +225,23 @@ def test_labels_minus_one_and_one(name):
     assert one.classes_.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("y", [np.zeros(N), np.where(IS_SOURCE, 0, 1)], ids=["all", "source"])
+def test_one_class_is_refused(name, y):
+    """What target rows hold is no class."""
+    with pytest.raises(ValueError, match="class"):
+        fit(name, y=y)
+
+
+@pytest.mark.parametrize("name", {**LABELLED, **REGRESSORS})
+def test_source_rows_need_labels(name):
+    first = np.arange(N) == np.flatnonzero(IS_SOURCE)[0]
+    with pytest.raises(ValueError, match=r"NaN|label"):
+        fit(name, y=np.where(first, np.nan, target_of(name)))
+    with pytest.raises((ValueError, TypeError), match=r"\by\b"):
+        ESTIMATORS[name]().fit(X, None, sample_domain=DOMAIN)
+
+
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_predictions_are_labels(name):
     y = np.where(LABELS == 1, 1, -1)
@@ -289,7 +307,7 @@ def test_in_a_stock_pipeline(name):
 
 GRIDS = {
     "MMDRegularizedClassifier": {"mmd_weight": [0.0, 10.0]},
-    "TransferClassifier": {"estimator__C": [0.01, 1.0], "reweighter__alpha": [0.01, 1.0]},
+    "TransferClassifier": {"reweighter__alpha": [0.01, 1.0]},
     "TransferClassifier, unweighted": {"estimator__C": [0.01, 1.0]},
     "MMDRegularizedRegressor": {"mmd_weight": [0.0, 10.0]},
     "TransferRegressor": {"estimator__alpha": [0.01, 1.0], "reweighter__alpha": [0.01, 1.0]},
@@ -298,8 +316,6 @@ GRIDS = {
 
 def named(name):
     """Return the estimator with its parts in place, so that a grid can name their parameters."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
     model = ESTIMATORS[name]()
     if name.startswith("TransferClassifier"):
         model.set_params(estimator=LogisticRegression())
@@ -313,7 +329,7 @@ def named(name):
 def test_in_a_grid_search_over_a_pipeline(name, routing):
     """Scores are those of models fitted by hand on each fold."""
     y = target_of(name)
-    folds = list(DomainKFold(3).split(X, y, groups=DOMAIN))
+    folds = list(DomainKFold(2).split(X, y, groups=DOMAIN))
     grid = {f"transfer__{key}": values for key, values in GRIDS[name].items()}
     with sklearn.config_context(enable_metadata_routing=routing):
         chain = Pipeline([("scale", StandardScaler()), ("transfer", named(name))])

@@ -69,7 +69,7 @@ SETTINGS = {
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_equals_enumeration_of_active_sets(name, kernel):
-    for seed in range(3):
+    for seed in range(2):
         Xs, Xt = draw(seed, 6, 9)
         problem = oracles.kmm_problem(Xs, Xt, kernel, 0.5, **SETTINGS[name])
         best = oracles.kmm_by_enumeration(problem)
@@ -144,7 +144,7 @@ def test_equals_projected_gradient_by_the_median(kernel):
     assert_optimal(found, problem, best)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1e-4, 0.01])
+@pytest.mark.parametrize("alpha", [0.0, 0.01])
 @pytest.mark.parametrize("bounds", [None, (400.0, 450.0), (900.0, 1000.0)])
 def test_certificate_of_many_rows(alpha, bounds):
     """700 rows: the gap of the twin, an upper bound of the excess, is small by itself."""
