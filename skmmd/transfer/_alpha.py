@@ -55,7 +55,6 @@ def select_alpha(
     That of :func:`ratio_criterion`, in the mean over five folds of both domains. Beyond 2,000 rows
     of a domain, a random subset of them is taken.
 
-
     Parameters
     ----------
     source, target : Domain

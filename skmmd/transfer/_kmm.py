@@ -109,7 +109,7 @@ class WeightFunction:
     options : MatchingOptions
         Kernel and bounds.
     ridge : float
-        lambda, 0 or more.
+        The number lambda, 0 or more.
     anchors : ndarray of shape (n_anchors, n_features)
         Where the kernel functions sit.
     coefficients : ndarray of shape (n_anchors,)

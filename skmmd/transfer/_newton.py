@@ -6,8 +6,8 @@ With K = F F' and ridge > 0 the minimum over the masses equals that of a functio
 
 which is convex with the continuous gradient z - F'm(z), where m(z) is a clipped linear function.
 Its generalised Hessian is that of the rows which are at no bound, so that Newton's method finds the
-rows at bounds within a few steps. With little ridge or none, a sequence of problems with a ridge pulls towards
-the masses before (the proximal point method).
+rows at bounds within a few steps. With little ridge or none, a sequence of problems with a ridge
+pulls towards the masses before (the proximal point method).
 
 z = F'v can stand for its coefficients v over rows: then K itself takes the place of F.
 """
