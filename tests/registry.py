@@ -9,12 +9,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skmmd.hashing import MMDTClassifier, MMDTIndex, MMDTVectorizer
 from skmmd.metric_learning import MetricLearner
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
+from skmmd.transfer import (
+    JointDistributionAdaptation,
+    KernelMeanMatching,
+    MMDRegularizedClassifier,
+    MMDRegularizedRegressor,
+    MMDSampleSelector,
+    TransferClassifier,
+    TransferComponentAnalysis,
+    TransferRegressor,
+)
 from skmmd.two_sample import MMDDriftDetector, MMDTest, MMDTestCV
 
 # --------------------------------------------------------------------------------------
@@ -68,6 +82,32 @@ def rows_with_holes(seed=0, n=40):
     return np.where(hole, np.nan, X), None
 
 
+def domains_of(rows):
+    """Return the domain of the rows with these numbers: of seven the first four are source."""
+    rows = np.asarray(rows)
+    return np.where(rows % 7 < 4, rows % 3, -1 - rows % 2)
+
+
+def two_domains(seed=0, n=42):
+    """Three classes; the target is shifted, and narrower."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centers = np.random.default_rng(9).normal(size=(3, 3))
+    X = rng.normal(size=(n, 3)) + centers[labels]
+    X[domains_of(np.arange(n)) < 0] *= 0.8
+    X[domains_of(np.arange(n)) < 0] += 0.3
+    return np.round(X * 1024) / 1024, np.array(["ash", "birch", "cedar"])[labels]
+
+
+def unlabelled_domains(seed=0, n=42):
+    return two_domains(seed, n)[0], None
+
+
+def domains_with_values(seed=0, n=42):
+    X, _ = two_domains(seed, n)
+    return X, np.sin(X[:, 0]) + X[:, 1] + 0.1 * np.random.default_rng(seed).normal(size=n)
+
+
 def cosine_gram(A, B):
     """A kernel that a caller brings along; at module level, so that it pickles."""
     A = A / (1.0 + np.linalg.norm(A, axis=1, keepdims=True))
@@ -102,7 +142,7 @@ def single_component(mixture, X, shift=0.0, factor=1.0):
 # seven more if fit takes weights, one less if NaN is allowed.
 LABELLED, UNLABELLED = 42, 41
 WEIGHTED = 7
-TRANSFORMER, CLASSIFIER = 46, 55
+TRANSFORMER, CLASSIFIER, REGRESSOR = 46, 55, 51
 SUPERVISED_TRANSFORMER = 56
 
 
@@ -119,6 +159,8 @@ class Instance:
     determined: tuple[str, ...] = ()
     # Fitted attributes that are drawn at random.
     drawn: tuple[str, ...] = ()
+    # Methods whose values are a plain function of the data, too, and of a row.
+    functions: tuple[str, ...] = ()
     grid: dict[str, list] = field(default_factory=dict)  # for GridSearchCV
     battery: bool = True  # can be fitted on the data of check_estimator
     translation_invariant: bool = False
@@ -139,6 +181,11 @@ class Instance:
     # Takes the same path as another instance but for its numbers: contracts on which numbers have
     # no bearing (copies, frames, pipelines, searches, what is shown) are left to that one.
     repeats: bool = False
+    # Numbers of rows -> their `sample_domain`, which `fit` takes beside X and y.
+    make_domain: Callable[..., np.ndarray] | None = None
+    # scikit-learn's near neighbours set filters of warnings, which threads at once mix up.
+    mixes_filters: bool = False
+    refuses: tuple[str, ...] = ()  # methods that there are, but that these parameters leave dumb
 
     def __str__(self):
         return self.id
@@ -238,6 +285,160 @@ LOSSES = (
     "quadruplet",
     "lifted_structure",
 )
+
+
+def _transfer(name, estimator, *, traits=None):
+    return Instance(
+        id=f"{type(estimator).__name__}-{name}",
+        estimator=estimator,
+        **{"make_domain": domains_of, "several_blocks": 700, **(traits or {})},
+    )
+
+
+def _matching(name, *, traits=None, **parameters):
+    """A tolerance at rounding, so that what is found does not depend on the path."""
+    estimator = KernelMeanMatching(**{"tol": 1e-14, "random_state": 0, **parameters})
+    return _transfer(
+        name,
+        estimator,
+        traits={
+            "make_data": unlabelled_domains,
+            "min_checks": UNLABELLED + WEIGHTED,
+            "determined": MATCHED,
+            "functions": ("predict_weights",),
+            "grid": {"alpha": [0.01, 0.1], "gamma": [0.3, "median"]},
+            **(traits or {}),
+        },
+    )
+
+
+MATCHED = ("effective_sample_size_", "gamma_", "mmd_before_", "mmd_after_", "shift_")
+# Which rows are landmarks is drawn, or depends on their order.
+DRAWN_LANDMARKS = {"seeded": True, "row_order_free": False}
+
+
+def _predictor(name, kind, *, traits=None, **parameters):
+    classifies = kind in (TransferClassifier, MMDRegularizedClassifier)
+    return _transfer(
+        name,
+        kind(**parameters),
+        traits={
+            "make_data": two_domains if classifies else domains_with_values,
+            "min_checks": (CLASSIFIER if classifies else REGRESSOR) + WEIGHTED,
+            "functions": ("decision_function",) if classifies else ("predict",),
+            "one_class": not classifies,
+            **(traits or {}),
+        },
+    )
+
+
+def _weighted_pipeline(estimator):
+    """Under metadata routing what takes weights must say that it wants them."""
+    with sklearn.config_context(enable_metadata_routing=True):
+        return make_pipeline(
+            FunctionTransformer(np.arcsinh),
+            estimator.set_fit_request(sample_weight=True),
+        )
+
+
+def _transfer_instances():
+    yield _matching("default", tol=1e-6, traits={"determined": ("gamma_",), "functions": (), **RBF})
+    yield _matching("exact", solver="smo", traits=RBF)
+    for kernel in ("laplacian", "imq", "rq", "linear", "polynomial"):
+        invariances = KERNEL_TRAITS[kernel] if kernel != "linear" else {}
+        yield _matching(kernel, kernel=kernel, traits={**invariances, "repeats": True})
+    yield _matching("callable", kernel=cosine_gram, traits={"repeats": True})
+    yield _matching(
+        "nystroem",
+        solver="nystroem",
+        n_landmarks=6,
+        traits={**DRAWN_LANDMARKS, "drawn": ("weights_",), "several_blocks": 4000},
+    )
+    yield _matching(
+        "no-ridge",
+        alpha=0,
+        sum_bounds=(20, 28),
+        max_weight=4.0,
+        traits={
+            "determined": ("mmd_before_", "mmd_after_", "gamma_"),
+            "functions": (),
+            "grid": {},
+            "refuses": ("predict_weights", "score"),
+        },
+    )
+    by_folds = {**DRAWN_LANDMARKS, "grid": {"gamma": [0.3, "median"]}, "several_blocks": 350}
+    yield _matching("alpha-cv", alpha="cv", traits=by_folds)
+    yield _matching("sum-bounds", sum_bounds=(30.0, 40.0), traits={**RBF, "repeats": True})
+    yield _matching("max-weight", max_weight=1.2, traits={**RBF, "repeats": True})
+    for kind, inner in (
+        (TransferClassifier, RidgeClassifier),
+        (TransferRegressor, Ridge),
+    ):
+        # Logistic regression stops where rounding tells it to.
+        iterative = {"functions": ()} if kind is TransferClassifier else {}
+        matching = KernelMeanMatching(tol=1e-14)
+        yield _predictor("default", kind, traits=iterative)
+        yield _predictor(
+            "reweighter",
+            kind,
+            estimator=inner(),
+            reweighter=matching,
+            traits={"grid": {"reweighter__alpha": [0.01, 0.1], "reweighter": [matching]}},
+        )
+        yield _predictor(
+            "pipeline", kind, estimator=_weighted_pipeline(inner()), reweighter=matching
+        )
+    for name, parameters, more in (
+        ("default", {}, RBF),
+        ("components", {"n_components": 2}, {**RBF, "repeats": True}),
+        ("landmarks", {"n_components": 2, "n_landmarks": 8}, DRAWN_LANDMARKS),
+        ("mmd-weight", {"mmd_weight": 1e4}, {**RBF, "repeats": True}),
+        ("laplacian", {"kernel": "laplacian"}, {**RBF, "repeats": True}),
+    ):
+        traits = {
+            "make_data": unlabelled_domains,
+            "min_checks": TRANSFORMER + 1,  # keeps float32
+            "determined": ("eigenvalues_", "gamma_"),
+            "functions": ("transform",),
+            "drawn": ("dual_coef_",) if "n_landmarks" in parameters else (),
+            **more,
+        }
+        estimator = TransferComponentAnalysis(**{"random_state": 0, **parameters})
+        yield _transfer(name, estimator, traits=traits)
+        if name in ("default", "components", "landmarks"):
+            traits |= {"make_data": two_domains, "min_checks": TRANSFORMER + 2}
+            traits |= {"determined": (*traits["determined"], "n_iter_", "converged_")}
+            traits |= {"mixes_filters": True}
+            estimator = JointDistributionAdaptation(**{"random_state": 0, **parameters})
+            yield _transfer(name, estimator, traits=traits)
+            if name == "default":
+                estimator = JointDistributionAdaptation(ridge=0.1, random_state=0)
+                yield _transfer("ridge", estimator, traits={**traits, "repeats": True})
+    for kind in (MMDRegularizedClassifier, MMDRegularizedRegressor):
+        rounds = ("n_iter_", "converged_") if kind is MMDRegularizedClassifier else ()
+        traits = {"determined": ("gamma_", *rounds), "grid": {"alpha": [0.01, 0.1]}}
+        yield _predictor("default", kind, traits={**traits, **RBF})
+        # Landmarks are other rows where rows are copied, and eight are few to tell classes apart.
+        few = {**traits, "row_order_free": False, "battery": False}
+        yield _predictor("landmarks", kind, n_landmarks=8, traits=few)
+        if kind is MMDRegularizedClassifier:
+            for part in ("conditional", "marginal"):
+                parameters = {part: False}
+                more = {**traits, **RBF, "repeats": True}
+                yield _predictor(f"not-{part}", kind, traits=more, **parameters)
+    for method in ("greedy", "herding", "critic"):
+        yield _transfer(
+            method,
+            MMDSampleSelector(4, method=method, random_state=0),
+            traits={
+                "make_data": unlabelled_domains,
+                "min_checks": UNLABELLED,
+                "determined": ("mmd_path_", "gamma_"),
+                "several_blocks": 8000 if method == "greedy" else 700,
+                **RBF,
+            },
+        )
+
 
 HOLES = {
     "make_data": rows_with_holes,
@@ -523,4 +724,5 @@ INSTANCES = [
         positives="all",
         traits=CLASSES,
     ),
+    *_transfer_instances(),
 ]

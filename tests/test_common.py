@@ -17,28 +17,35 @@ from numpydoc.docscrape import ClassDoc
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.neighbors import KDTree
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.fixes import parse_version
+from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 import skmmd
+from skmmd.transfer import DomainKFold
 from tests import registry
 
 # --------------------------------------------------------------------------------------
 # what an estimator knows and says, as flat dictionaries of plain values
 
 READ_METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
-READ_ALONE = ("bic", "aic", "icl", "predict_missing")  # in no Pipeline
+READ_ALONE = ("bic", "aic", "icl", "predict_missing", "predict_weights")  # in no Pipeline
 
 
 def flatten(value, path, out):
     """Collect the leaves of nested values under their paths."""
     if isinstance(value, np.ndarray) or np.isscalar(value) or value is None:
         out[path] = value
+    elif isinstance(value, MetadataRequest):
+        flatten(value._serialize(), path, out)
+    elif isinstance(value, KDTree):
+        flatten([np.asarray(array) for array in value.get_arrays()], path, out)
     elif isinstance(value, np.random.RandomState):
         flatten(value.get_state(legacy=True), path, out)
     elif isinstance(value, np.random.Generator):
@@ -51,11 +58,11 @@ def flatten(value, path, out):
         out[f"{path} length"] = len(value)
         for i, item in enumerate(value):
             flatten(item, f"{path}[{i}]", out)
-    elif callable(value):
-        out[path] = getattr(value, "__qualname__", repr(value))
-    elif dataclasses.is_dataclass(value):
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for item in dataclasses.fields(value):
             flatten(getattr(value, item.name), f"{path}.{item.name}", out)
+    elif callable(value):
+        out[path] = getattr(value, "__qualname__", repr(value))
     elif hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
         names = list(getattr(value, "__dict__", {}))
         for base in type(value).__mro__:
@@ -74,16 +81,17 @@ def state(estimator):
     return flatten(vars(estimator), type(estimator).__name__, {})
 
 
-def replies(estimator, X, y):
-    """Return what the fitted estimator says about X."""
+def replies(instance, estimator, X, y):
+    """Return what the fitted estimator says about X, the rows of the instance."""
     out = {}
     for method in (*READ_METHODS, *READ_ALONE):
-        if hasattr(estimator, method):
+        if offers(instance, estimator, method):
             flatten(getattr(estimator, method)(X), f"{method}()", out)
     if hasattr(estimator, "sample"):
         flatten(estimator.sample(7), "sample()", out)
-    if hasattr(estimator, "score"):
-        flatten(estimator.score(X, y), "score()", out)
+    if offers(instance, estimator, "score"):
+        score = estimator.score(X, y, **beside_score(instance, X))
+        flatten(score, "score()", out)
     if hasattr(estimator, "test"):
         flatten(estimator.test(X), "test()", out)
     return out
@@ -130,6 +138,13 @@ def determined(instance, estimator):
     return flatten({name: getattr(estimator, name) for name in instance.determined}, "", {})
 
 
+def assert_same_functions(instance, first, first_X, second, second_X, rtol=1e-9, atol=1e-11):
+    """Assert that methods which are functions of a row, and of the data, say the same."""
+    for method in instance.functions:
+        found, expected = getattr(first, method)(first_X), getattr(second, method)(second_X)
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=method)
+
+
 def assert_same_pvalue(instance, first, second):
     """Assert that two hypothesis tests came to the same p-value; others have none."""
     if "statistic_" in instance.determined:
@@ -139,6 +154,26 @@ def assert_same_pvalue(instance, first, second):
 def rows_of(y, rows):
     """Return the labels of some rows, if there are labels."""
     return None if y is None else y[rows]
+
+
+def beside(instance, X, rows=None):
+    """Return what `fit` takes beside X and y, which are these rows of the instance's data."""
+    if instance.make_domain is None:
+        return {}
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    return {"sample_domain": instance.make_domain(np.arange(n_rows) if rows is None else rows)}
+
+
+def beside_score(instance, X, rows=None):
+    """Return what `score` takes beside X and y."""
+    takes = inspect.signature(instance.estimator.score).parameters
+    return {k: v for k, v in beside(instance, X, rows).items() if k in takes}
+
+
+def fit_on(instance, X, y, estimator=None, rows=None, **parameters):
+    """Fit a clone, or the estimator, to these rows of the instance's data."""
+    estimator = clone(instance.estimator) if estimator is None else estimator
+    return estimator.fit(X, y, **{**beside(instance, X, rows), **parameters})
 
 
 def pinned(instance, X, shift=0.0, factor=1.0):
@@ -153,7 +188,7 @@ def fitted(instance, seed=0, n=None, **parameters):
     """Return a fitted clone, and the data it was fitted on."""
     X, y = instance.make_data(seed) if n is None else instance.make_data(seed, n)
     estimator = clone(instance.estimator).set_params(**parameters)
-    return estimator.fit(X, y), X, y
+    return fit_on(instance, X, y, estimator), X, y
 
 
 @functools.cache
@@ -164,7 +199,7 @@ def fitted_once(instance):
     """
     estimator, X, y = fitted(instance)
     pickled = pickle.dumps(estimator)
-    return state(estimator), replies(estimator, X, y), pickled
+    return state(estimator), replies(instance, estimator, X, y), pickled
 
 
 def instances(*conditions):
@@ -178,8 +213,12 @@ def has_parameter(name):
     return lambda instance: name in instance.estimator.get_params(deep=False)
 
 
+def offers(instance, estimator, method):
+    return hasattr(estimator, method) and method not in instance.refuses
+
+
 def has_method(name):
-    return lambda instance: hasattr(instance.estimator, name)
+    return lambda instance: offers(instance, instance.estimator, name)
 
 
 def labelled(instance):
@@ -188,6 +227,10 @@ def labelled(instance):
 
 def on_rows(instance):
     return not instance.pairwise
+
+
+def takes_weights(instance, method):
+    return "sample_weight" in inspect.signature(getattr(instance.estimator, method)).parameters
 
 
 def weighted(instance):
@@ -203,11 +246,16 @@ def density(instance):
 
 
 def embedding(instance):
-    return hasattr(instance.estimator, "transform") and labelled(instance)
+    return "loss_" in instance.determined
 
 
 def trait(name):
     return lambda instance: getattr(instance, name)
+
+
+def settled(instance):
+    """Tell whether something is a plain function of the data."""
+    return bool(instance.determined or instance.functions)
 
 
 def first_of_its_path(instance):
@@ -231,7 +279,11 @@ pytestmark = [
 
 
 # --------------------------------------------------------------------------------------
-# scikit-learn's own checks
+# scikit-learn's own checks, which know of X and y alone
+
+without_domains = pytest.mark.filterwarnings(
+    "ignore:.* was fitted without sample_domain:UserWarning"
+)
 
 
 class Plain(BaseEstimator):
@@ -264,6 +316,7 @@ def names_of_checks(estimator):
 
 
 @instances(trait("battery"))
+@without_domains
 # Some checks label the rows by rounding a column, which can leave a group of one row.
 @pytest.mark.filterwarnings("ignore:A group has a single row:UserWarning")
 def test_check_estimator(instance):
@@ -298,12 +351,14 @@ def test_tags_tell_the_truth(instance):
 
 
 @instances(first_of_its_path)
+@without_domains
 def test_check_param_validation(instance):
     name = type(instance.estimator).__name__
     estimator_checks.check_param_validation(name, clone(instance.estimator))
 
 
 @instances(trait("battery"), on_rows, first_of_its_path)
+@without_domains
 def test_check_dataframe_column_names_consistency(instance):
     estimator_checks.check_dataframe_column_names_consistency(
         type(instance.estimator).__name__, clone(instance.estimator)
@@ -325,6 +380,7 @@ SET_OUTPUT = (
 
 
 @instances(has_method("transform"), trait("battery"))
+@without_domains
 # Fitted on a frame they are asked to transform an array, and the other way round.
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
 @pytest.mark.parametrize("check", NAMES_OUT)
@@ -334,6 +390,7 @@ def test_names_of_a_transformer(instance, check):
 
 
 @instances(has_method("transform"), trait("battery"), first_of_its_path)
+@without_domains
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
 @pytest.mark.parametrize("check", SET_OUTPUT)
 def test_set_output(instance, check):
@@ -398,7 +455,7 @@ def test_fit_leaves_the_parameters_alone(instance):
     estimator = clone(instance.estimator)
     before = estimator.get_params()
     content = joblib.hash({k: v for k, v in before.items() if not callable(v)})
-    estimator.fit(X, y)
+    fit_on(instance, X, y, estimator)
     after = estimator.get_params()
     assert before.keys() == after.keys()
     for name, value in before.items():
@@ -422,7 +479,7 @@ def test_clone_is_unfitted_and_equal(instance):
 def test_fit_returns_self_and_sets_documented_attributes(instance):
     X, y = instance.make_data()
     estimator = clone(instance.estimator)
-    assert estimator.fit(X, y) is estimator
+    assert fit_on(instance, X, y, estimator) is estimator
     documented = {
         name.strip()
         for parameter in ClassDoc(type(estimator))["Attributes"]
@@ -436,7 +493,7 @@ def test_fit_returns_self_and_sets_documented_attributes(instance):
 def test_no_labels_is_an_error(instance):
     X, _ = instance.make_data()
     with pytest.raises(ValueError, match="requires y to be passed"):
-        clone(instance.estimator).fit(X, None)
+        fit_on(instance, X, None)
 
 
 @instances(first_of_its_path)
@@ -451,7 +508,7 @@ def test_fitted_copies_know_and_say_the_same(instance, how, tmp_path):
     else:
         copied = copy.deepcopy(estimator)
     assert_identical(state(copied), state(estimator))
-    assert_identical(replies(copied, X, y), replies(estimator, X, y))
+    assert_identical(replies(instance, copied, X, y), replies(instance, estimator, X, y))
 
 
 @instances()
@@ -460,17 +517,17 @@ def test_a_second_fit_forgets_the_first(instance):
     if on_rows(instance) and not instance.fixed_width:
         other_X = np.column_stack([other_X, other_X[:, :1] ** 2])
     X, y = instance.make_data()
-    twice = clone(instance.estimator).fit(other_X, other_y).fit(X, y)
-    assert_identical(state(twice), state(clone(instance.estimator).fit(X, y)))
+    twice = fit_on(instance, X, y, fit_on(instance, other_X, other_y))
+    assert_identical(state(twice), state(fit_on(instance, X, y)))
 
 
 @instances(on_rows, first_of_its_path)
 def test_a_second_fit_forgets_feature_names(instance):
     pandas = pytest.importorskip("pandas")
     X, y = instance.make_data()
-    estimator = clone(instance.estimator).fit(pandas.DataFrame(X).add_prefix("f"), y)
+    estimator = fit_on(instance, pandas.DataFrame(X).add_prefix("f"), y)
     assert hasattr(estimator, "feature_names_in_")
-    estimator.fit(X, y)
+    fit_on(instance, X, y, estimator)
     assert not hasattr(estimator, "feature_names_in_")
 
 
@@ -517,6 +574,14 @@ def _bad_weights(instance, X, y):
     return wider, y, {"sample_weight": np.full(len(X), np.nan)}
 
 
+def _one_domain(instance, X, y):
+    return np.column_stack([X, X]), y, {"sample_domain": np.ones(len(X))}
+
+
+def _domain_too_short(instance, X, y):
+    return np.column_stack([X, X]), y, {"sample_domain": np.tile([1, -1], len(X))[: len(X) - 1]}
+
+
 FAILURES = {
     _nan: (lambda instance: not instance.allow_nan,),
     _wider_with_nan: (),
@@ -527,6 +592,8 @@ FAILURES = {
     _bad_number: (has_parameter("n_permutations"),),
     _all_rows_equal: (has_parameter("reg_covar"),),
     _bad_weights: (weighted,),
+    _one_domain: (trait("make_domain"),),
+    _domain_too_short: (trait("make_domain"),),
 }
 
 
@@ -544,14 +611,14 @@ def test_a_failed_fit_leaves_the_fitted_state(instance, failure):
     estimator = pickle.loads(pickled)
     X, y = instance.make_data()
     bad_X, bad_y, extra = failure(instance, X, y)
-    weights = {"sample_weight": extra.pop("sample_weight")} if "sample_weight" in extra else {}
+    given = {name: extra.pop(name) for name in list(extra) if name.startswith("sample_")}
     kept = {name: getattr(estimator, name) for name in extra}
     estimator.set_params(**extra)
     with pytest.raises((ValueError, TypeError)):
-        estimator.fit(bad_X, bad_y, **weights)
+        fit_on(instance, bad_X, bad_y, estimator, **given)
     estimator.set_params(**kept)
     assert_identical(state(estimator), before)
-    assert_identical(replies(estimator, X, y), said)
+    assert_identical(replies(instance, estimator, X, y), said)
 
 
 @instances()
@@ -561,7 +628,7 @@ def test_a_failed_first_fit_leaves_the_estimator_unfitted(instance):
     X[0, 0] = np.inf if instance.allow_nan else np.nan
     estimator = clone(instance.estimator)
     with pytest.raises(ValueError, match="infinity" if instance.allow_nan else "NaN"):
-        estimator.fit(X, y)
+        fit_on(instance, X, y, estimator)
     with pytest.raises(NotFittedError):
         sklearn.utils.validation.check_is_fitted(estimator)
 
@@ -609,7 +676,7 @@ def test_unfitted_methods_say_so(instance, method):
 def test_asking_does_not_change_the_state(instance):
     estimator, X, y = fitted(instance)
     before = state(estimator)
-    replies(estimator, X, y)
+    replies(instance, estimator, X, y)
     assert_identical(state(estimator), before)
 
 
@@ -620,15 +687,15 @@ def test_asking_does_not_change_the_state(instance):
 @instances()
 def test_inputs_are_not_written_to(instance):
     X, y = instance.make_data()
-    inputs = {"X": X, "y": y}
+    inputs = {"X": X, "y": y, **beside(instance, X)}
     if weighted(instance):
         inputs["sample_weight"] = np.random.default_rng(0).integers(1, 4, len(X)).astype(float)
     for value in inputs.values():
         if value is not None:
             value.flags.writeable = False
     before = joblib.hash(inputs)
-    estimator = clone(instance.estimator).fit(**inputs)
-    replies(estimator, X, y)
+    estimator = fit_on(instance, **inputs)
+    replies(instance, estimator, X, y)
     assert joblib.hash(inputs) == before
 
 
@@ -645,9 +712,11 @@ def test_memory_layout_does_not_matter(instance, form):
     }[form]()
     given = y.tolist() if form == "list" and y is not None else y
     known, said, _ = fitted_once(instance)
-    estimator = clone(instance.estimator).fit(other, given)
+    lists = form == "list"
+    domain = {k: v.tolist() if lists else v for k, v in beside(instance, X).items()}
+    estimator = fit_on(instance, other, given, **domain)
     assert_identical(state(estimator), known)
-    assert_identical(replies(estimator, other, given), said)
+    assert_identical(replies(instance, estimator, other, given), said)
 
 
 @instances(on_rows, first_of_its_path)
@@ -658,16 +727,17 @@ def test_data_frames(instance, library):
     names = [f"feature {i}" for i in range(X.shape[1])]
     frame = module.DataFrame(dict(zip(names, X.T.copy(), strict=True)))
     labels = None if y is None else module.Series(y)
-    estimator = clone(instance.estimator).fit(frame, labels)
+    domain = {k: module.Series(v) for k, v in beside(instance, X).items()}
+    estimator = fit_on(instance, frame, labels, **domain)
     assert estimator.feature_names_in_.tolist() == names
     # A column of strings becomes objects.
-    expected = clone(instance.estimator).fit(X, None if y is None else np.asarray(labels))
+    expected = fit_on(instance, X, None if y is None else np.asarray(labels))
     nameless = copy.deepcopy(estimator)
     del nameless.feature_names_in_
     if hasattr(nameless, "best_estimator_"):
         del nameless.best_estimator_.feature_names_in_
     assert_identical(state(nameless), state(expected))
-    assert_identical(replies(estimator, frame, labels), replies(expected, X, y))
+    assert_identical(replies(instance, estimator, frame, labels), replies(instance, expected, X, y))
 
 
 @instances(lambda instance: not instance.seeded)
@@ -676,9 +746,10 @@ def test_float32_is_close(instance):
     X = X + 1e-5 * np.random.default_rng(0).normal(size=X.shape)  # not exact in float32
     if instance.pairwise:
         X = (X + X.T) / 2
-    wide = pinned(instance, X).fit(X, y)
-    narrow = pinned(instance, X).fit(X.astype(np.float32), y)
+    wide = fit_on(instance, X, y, pinned(instance, X))
+    narrow = fit_on(instance, X.astype(np.float32), y, pinned(instance, X))
     assert_close(determined(instance, narrow), determined(instance, wide), rtol=1e-4, atol=1e-5)
+    assert_same_functions(instance, narrow, X.astype(np.float32), wide, X, rtol=1e-3, atol=1e-4)
     if hasattr(wide, "score_samples"):
         np.testing.assert_allclose(
             narrow.score_samples(X.astype(np.float32)), wide.score_samples(X), rtol=1e-3, atol=1e-5
@@ -692,8 +763,8 @@ def test_float32_is_computed_as_the_same_numbers_in_float64(instance):
     if instance.pairwise:
         narrow = ((narrow + narrow.T) / 2).astype(np.float32)
     wide = narrow.astype(np.float64)
-    found = determined(instance, clone(instance.estimator).fit(narrow, y))
-    expected = determined(instance, clone(instance.estimator).fit(wide, y))
+    found = determined(instance, fit_on(instance, narrow, y))
+    expected = determined(instance, fit_on(instance, wide, y))
     if not density(instance):
         assert_close(found, expected, rtol=1e-9)
         return
@@ -710,8 +781,8 @@ def test_integers(instance):
     X, y = instance.make_data()
     whole = np.round(4 * X)
     assert_identical(
-        state(clone(instance.estimator).fit(whole.astype(np.int32), y)),
-        state(clone(instance.estimator).fit(whole, y)),
+        state(fit_on(instance, whole.astype(np.int32), y)),
+        state(fit_on(instance, whole, y)),
     )
 
 
@@ -721,7 +792,7 @@ def test_sparse_input_is_a_clear_error(instance):
 
     X, y = instance.make_data()
     with pytest.raises(TypeError, match=r"(?i)sparse"):
-        clone(instance.estimator).fit(sparse.csr_array(X), y)
+        fit_on(instance, sparse.csr_array(X), y)
 
 
 @instances(trait("sparse"), lambda instance: not instance.seeded)
@@ -733,12 +804,17 @@ def test_sparse_input_is_not_different(instance, form):
     X = np.where(np.random.default_rng(0).random(X.shape) < 0.4, 0.0, X)
     given = getattr(sparse, form)(X)
     before = given.copy()
-    expected = clone(instance.estimator).fit(X, y)
-    estimator = clone(instance.estimator).fit(given, y)
+    expected = fit_on(instance, X, y)
+    estimator = fit_on(instance, given, y)
     assert_close(
         determined(instance, estimator), determined(instance, expected), rtol=1e-6, atol=1e-8
     )
-    assert_close(replies(estimator, given, y), replies(estimator, X, y), rtol=1e-9, atol=1e-11)
+    assert_close(
+        replies(instance, estimator, given, y),
+        replies(instance, estimator, X, y),
+        rtol=1e-9,
+        atol=1e-11,
+    )
     assert (given != before).nnz == 0
 
 
@@ -756,7 +832,7 @@ def test_the_same_seed_gives_the_same_bits(instance, make_seed):
         return {k: v for k, v in state(estimator).items() if "random_state" not in k}
 
     assert_identical(without_seed(first), without_seed(second))
-    assert_identical(replies(first, X, y), replies(second, X, y))
+    assert_identical(replies(instance, first, X, y), replies(instance, second, X, y))
 
 
 @instances(trait("drawn"))
@@ -778,31 +854,40 @@ def test_another_seed_gives_another_start(instance):
     assert any(not np.array_equal(start, starts[0]) for start in starts[1:])
 
 
-@instances(trait("determined"), trait("row_order_free"), lambda instance: not instance.seeded)
+@instances(
+    has_parameter("random_state"),
+    settled,
+    trait("row_order_free"),
+    lambda instance: not instance.seeded,
+)
 def test_seeds_do_not_enter_what_is_determined(instance):
     X, y = instance.make_data()
-    first = pinned(instance, X).set_params(random_state=1).fit(X, y)
-    second = pinned(instance, X).set_params(random_state=2).fit(X, y)
+    first, second = (
+        fit_on(instance, X, y, pinned(instance, X).set_params(random_state=seed)) for seed in (1, 2)
+    )
     # Bins are summed in the order they were drawn.
     assert_close(determined(instance, first), determined(instance, second), rtol=1e-11)
+    assert_same_functions(instance, first, X, second, X, rtol=1e-11)
 
 
 @instances(has_parameter("random_state"))
 def test_a_seed_leaves_the_global_generator_alone(instance):
     before = flatten(np.random.get_state(legacy=True), "", {})  # noqa: NPY002
     estimator, X, y = fitted(instance)
-    replies(estimator, X, y)
+    replies(instance, estimator, X, y)
     assert_identical(flatten(np.random.get_state(legacy=True), "", {}), before)  # noqa: NPY002
 
 
 @instances(has_parameter("n_jobs"))
+# Bounds that suit few rows.
+@pytest.mark.filterwarnings("ignore:The (domains hardly overlap|weights rest on few):UserWarning")
 def test_the_result_does_not_depend_on_the_threads(instance):
     """Nor on those of BLAS, of which a worker of pytest-xdist has one."""
 
     def of(n_jobs, n_blas):
         with threadpool_limits(n_blas, user_api="blas"):
             estimator, X, y = fitted(instance, n=instance.several_blocks, n_jobs=n_jobs)
-            said = replies(estimator, X, y)
+            said = replies(instance, estimator, X, y)
         return {k: v for k, v in state(estimator).items() if "n_jobs" not in k}, said
 
     reference = of(1, 2)
@@ -829,13 +914,15 @@ def test_fits_in_several_threads_at_once(instance):
     for known in found:
         assert_identical(known, expected)
     # Fits that end in another order than they began would leave each other's filters behind.
+    if instance.mixes_filters:
+        warnings.filters[:] = filters
     assert warnings.filters == filters
 
 
 @instances(has_parameter("verbose"), first_of_its_path)
 def test_silent_by_default(instance, capsys):
     estimator, X, y = fitted(instance)
-    replies(estimator, X, y)
+    replies(instance, estimator, X, y)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
 
@@ -844,40 +931,46 @@ def test_silent_by_default(instance, capsys):
 # weights
 
 
-@instances(weighted, trait("determined"), trait("row_order_free"), on_rows)
+@instances(weighted, settled, trait("row_order_free"), on_rows)
 def test_integer_weights_are_copies_of_the_row(instance):
     X, y = instance.make_data()
     weights = np.random.default_rng(3).integers(0, 4, size=len(X))
     if y is not None:
         weights[np.unique(y, return_index=True)[1]] = 2  # no group without weight
     copies = np.arange(len(X)).repeat(weights)
-    by_weight = clone(instance.estimator).fit(X, y, sample_weight=weights)
-    by_copies = clone(instance.estimator).fit(X[copies], rows_of(y, copies))
+    by_weight = fit_on(instance, X, y, sample_weight=weights)
+    by_copies = fit_on(instance, X[copies], rows_of(y, copies), rows=copies)
     assert_close(determined(instance, by_weight), determined(instance, by_copies))
+    assert_same_functions(instance, by_weight, X, by_copies, X)
     if hasattr(by_weight, "score_samples"):
         np.testing.assert_allclose(
             by_weight.score_samples(X), by_copies.score_samples(X), rtol=1e-9, atol=1e-12
         )
 
 
-@instances(weighted, trait("determined"))
+@instances(weighted, settled)
 def test_weights_of_one_change_nothing(instance):
     X, y = instance.make_data()
     expected, _, _ = fitted(instance)
-    estimator = clone(instance.estimator).fit(X, y, sample_weight=np.ones(len(X)))
+    estimator = fit_on(instance, X, y, sample_weight=np.ones(len(X)))
     assert_close(determined(instance, estimator), determined(instance, expected))
+    assert_same_functions(instance, estimator, X, expected, X)
     assert_same_pvalue(instance, estimator, expected)
 
 
-@instances(weighted, trait("determined"))
+@instances(weighted, settled)
 def test_weights_matter(instance):
     X, y = instance.make_data()
     weights = np.ones(len(X))
     weights[0] = 5.0
-    expected = pinned(instance, X).fit(X, y)
-    estimator = pinned(instance, X).fit(X, y, sample_weight=weights)
-    found, without = (np.asarray(getattr(e, instance.determined[0])) for e in (estimator, expected))
-    assert np.all(np.abs(found - without) > 1e-6 * np.abs(without))
+    expected = fit_on(instance, X, y, pinned(instance, X))
+    estimator = fit_on(instance, X, y, pinned(instance, X), sample_weight=weights)
+    for name in instance.determined[:1]:
+        found, without = (np.asarray(getattr(e, name)) for e in (estimator, expected))
+        assert np.all(np.abs(found - without) > 1e-6 * np.abs(without)), name
+    for method in instance.functions:
+        found, without = (getattr(e, method)(X) for e in (estimator, expected))
+        assert np.any(np.abs(found - without) > 1e-6 * np.abs(without)), method
 
 
 @instances(weighted)
@@ -887,19 +980,21 @@ def test_bad_weights_are_an_error(instance, bad):
     weights = np.ones(len(X))
     weights[2] = bad
     with pytest.raises(ValueError, match=r"(?i)weight"):
-        clone(instance.estimator).fit(X, y, sample_weight=weights)
+        fit_on(instance, X, y, sample_weight=weights)
 
 
 # --------------------------------------------------------------------------------------
 # symmetries
 
 
-@instances(trait("translation_invariant"), trait("determined"))
+@instances(trait("translation_invariant"), settled)
 def test_translation_invariance(instance):
     X, y = instance.make_data()  # on a dyadic grid: the shift is exact
     here, _, _ = fitted(instance)
-    there = clone(instance.estimator).fit(X + np.array([1024.0, -4096.0, 8.0])[: X.shape[1]], y)
+    shifted = X + np.array([1024.0, -4096.0, 8.0])[: X.shape[1]]
+    there = fit_on(instance, shifted, y)
     assert_close(determined(instance, there), determined(instance, here), rtol=1e-8, atol=1e-9)
+    assert_same_functions(instance, there, shifted, here, X, rtol=1e-7, atol=1e-8)
     assert_same_pvalue(instance, there, here)
 
 
@@ -907,7 +1002,7 @@ def test_translation_invariance(instance):
 def test_a_density_moves_with_the_rows(instance):
     X, y = instance.make_data()  # on a dyadic grid: the shift is exact
     shift = np.array([1024.0, -4096.0, 8.0])[: X.shape[1]]
-    here = pinned(instance, X).fit(X, y)
+    here = fit_on(instance, X, y, pinned(instance, X))
     there = pinned(instance, X, shift=shift).fit(X + shift, y)
     assert there.n_iter_ == here.n_iter_
     np.testing.assert_allclose(there.means_ - shift, here.means_, rtol=1e-9, atol=1e-9)
@@ -953,7 +1048,7 @@ def test_an_embedding_has_neither_origin_nor_units(instance, shift, factor):
     X, y = instance.make_data()
     here, _, _ = fitted(instance)
     moved = X * factor + shift
-    there = clone(instance.estimator).fit(moved, y)
+    there = fit_on(instance, moved, y)
     np.testing.assert_allclose(there.loss_, here.loss_, rtol=1e-8)
     np.testing.assert_allclose(there.mean_, here.mean_ * factor + shift, rtol=1e-9, atol=1e-12)
     size = np.abs(here.components_).max()
@@ -962,27 +1057,29 @@ def test_an_embedding_has_neither_origin_nor_units(instance, shift, factor):
     )
 
 
-@instances(trait("scale_invariant"), trait("determined"))
+@instances(trait("scale_invariant"), settled)
 def test_scale_invariance(instance):
     """The bandwidth follows the data; powers of two are exact."""
     X, y = instance.make_data()
     here, _, _ = fitted(instance)
     for factor in (2.0**-20, 2.0**20):
-        scaled = clone(instance.estimator).fit(X * factor, y)
+        scaled = fit_on(instance, X * factor, y)
         names = [name for name in instance.determined if name != "gamma_"]
         for name in names:
             np.testing.assert_allclose(getattr(scaled, name), getattr(here, name), rtol=1e-9)
+        assert_same_functions(instance, scaled, X * factor, here, X)
         assert_same_pvalue(instance, scaled, here)
 
 
-@instances(trait("row_order_free"), trait("determined"))
+@instances(trait("row_order_free"), settled)
 def test_the_order_of_the_rows_does_not_matter(instance):
     X, y = instance.make_data()
     order = np.random.default_rng(0).permutation(len(X))
     here, _, _ = fitted(instance)
     moved = X[np.ix_(order, order)] if instance.pairwise else X[order]
-    there = clone(instance.estimator).fit(moved, rows_of(y, order))
+    there = fit_on(instance, moved, rows_of(y, order), rows=order)
     assert_close(determined(instance, there), determined(instance, here))
+    assert_same_functions(instance, there, X, here, X)
     if not instance.drawn:
         assert_same_pvalue(instance, there, here)
     if hasattr(here, "score_samples"):
@@ -996,7 +1093,7 @@ def test_the_order_of_the_rows_does_not_matter(instance):
 def test_swapping_two_groups(instance):
     X, y = instance.make_data()
     here, _, _ = fitted(instance)
-    there = clone(instance.estimator).fit(X, 1 - y)
+    there = fit_on(instance, X, 1 - y)
     assert_close(determined(instance, there), determined(instance, here))
     if not instance.drawn:
         np.testing.assert_allclose(there.pvalue_, here.pvalue_)
@@ -1014,51 +1111,78 @@ def test_swapping_two_groups(instance):
 def test_in_a_pipeline(instance):
     X, y = instance.make_data()
     X = X * [100.0, 0.01, 1.0][: X.shape[1]] if X.shape[1] == 3 else X * [100.0, 0.01]
-    pipeline = make_pipeline(StandardScaler(), clone(instance.estimator)).fit(X, y)
     scaled = StandardScaler().fit_transform(X)
-    alone = clone(instance.estimator).fit(scaled, y)
-    assert_identical(state(pipeline[-1]), state(alone))
-    for method in (*READ_METHODS, "score"):
-        if hasattr(alone, method):
-            rest = (y,) if method == "score" else ()
+    alone = fit_on(instance, scaled, y)
+    given = beside(instance, X)
+    with sklearn.config_context(enable_metadata_routing=bool(given)):
+        pipeline = make_pipeline(StandardScaler(), clone(instance.estimator)).fit(X, y, **given)
+        assert_identical(state(pipeline[-1]), state(alone))
+        for method in (*READ_METHODS, "score"):
+            if not offers(instance, alone, method):
+                continue
+            if method == "score" and given and not takes_weights(instance, "score"):
+                continue  # under routing, Pipeline.score of scikit-learn hands on None
+            rest = {"y": y, **beside_score(instance, X)} if method == "score" else {}
             assert_identical(
-                flatten(getattr(pipeline, method)(X, *rest), method, {}),
-                flatten(getattr(alone, method)(scaled, *rest), method, {}),
+                flatten(getattr(pipeline, method)(X, **rest), method, {}),
+                flatten(getattr(alone, method)(scaled, **rest), method, {}),
             )
 
 
+@instances(trait("make_domain"), first_of_its_path)
+def test_in_a_pipeline_without_routing(instance):
+    X, y = instance.make_data()
+    pipeline = Pipeline([("scale", StandardScaler()), ("last", clone(instance.estimator))])
+    pipeline.fit(X, y, last__sample_domain=instance.make_domain(np.arange(len(X))))
+    alone = fit_on(instance, StandardScaler().fit_transform(X), y)
+    assert_identical(state(pipeline[-1]), state(alone))
+
+
 def split_data(instance):
+    """Return rows, labels, folds, and what a search routes to `fit`, `score` and the folds."""
     X, y = instance.make_data(n=60)
+    given = beside(instance, X)
+    if given:
+        folds = DomainKFold(3, shuffle=True, random_state=0)
+        return X, y, folds, {**given, "groups": given["sample_domain"]}
     kind = KFold if y is None else StratifiedKFold
-    return X, y, kind(3, shuffle=True, random_state=0)
+    return X, y, kind(3, shuffle=True, random_state=0), {}
 
 
 @instances(has_method("score"), trait("grid"), first_of_its_path)
 def test_in_grid_search(instance):
-    X, y, folds = split_data(instance)
-    search = GridSearchCV(
-        clone(instance.estimator), instance.grid, cv=folds, error_score="raise"
-    ).fit(X, y)
+    X, y, folds, routed = split_data(instance)
+    search = GridSearchCV(clone(instance.estimator), instance.grid, cv=folds, error_score="raise")
+    with sklearn.config_context(enable_metadata_routing=bool(routed)):
+        search.fit(X, y, **routed)
     scores = search.cv_results_["mean_test_score"]
     assert np.all(np.isfinite(scores))
     by_hand = []
-    for train, test in folds.split(X, y):
+    for train, test in folds.split(X, y, **{k: v for k, v in routed.items() if k == "groups"}):
         best = clone(instance.estimator).set_params(**search.best_params_)
         if instance.pairwise:
             best.fit(X[np.ix_(train, train)], y[train])
             by_hand.append(best.score(X[np.ix_(test, train)], y[test]))
         else:
-            best.fit(X[train], rows_of(y, train))
-            by_hand.append(best.score(X[test], rows_of(y, test)))
+            fit_on(instance, X[train], rows_of(y, train), best, rows=train)
+            rest = beside_score(instance, X, test)
+            by_hand.append(best.score(X[test], rows_of(y, test), **rest))
     assert search.best_score_ == pytest.approx(np.mean(by_hand), rel=1e-12)
 
 
 @instances(has_method("score"), first_of_its_path)
 def test_in_cross_validate(instance):
-    X, y, folds = split_data(instance)
-    result = cross_validate(
-        clone(instance.estimator), X, y, cv=folds, error_score="raise", return_estimator=True
-    )
+    X, y, folds, routed = split_data(instance)
+    with sklearn.config_context(enable_metadata_routing=bool(routed)):
+        result = cross_validate(
+            clone(instance.estimator),
+            X,
+            y,
+            cv=folds,
+            params=routed or None,
+            error_score="raise",
+            return_estimator=True,
+        )
     assert np.all(np.isfinite(result["test_score"]))
     assert len(result["estimator"]) == 3
 
