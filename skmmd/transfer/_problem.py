@@ -107,15 +107,20 @@ def violation(problem: MatchingProblem, mass: FloatArray, gradient: FloatArray) 
 
 def shift_of(problem: MatchingProblem, mass: FloatArray, gradient: FloatArray) -> float:
     """Return the multiplier of the sum at a solution: what the gradient of free rows lacks."""
-    if all(_sum_slack(problem, mass)):
+    rises, falls = _sum_slack(problem, mass)
+    if rises and falls:
         return 0.0
     free = (mass > 0.0) & (mass < problem.upper)
     if np.any(free):
-        return -float(gradient[free].mean())
-    least = float(gradient[mass < problem.upper].min(initial=np.inf))
-    most = float(gradient[mass > 0.0].max(initial=-np.inf))
-    ends = [end for end in (least, most) if np.isfinite(end)]
-    return -float(np.mean(ends))
+        shift = -float(gradient[free].mean())
+    else:
+        least = float(gradient[mass < problem.upper].min(initial=np.inf))
+        most = float(gradient[mass > 0.0].max(initial=-np.inf))
+        shift = -float(np.mean([end for end in (least, most) if np.isfinite(end)]))
+    # A lower bound that is met pushes up only, an upper one down only.
+    if rises:
+        return min(shift, 0.0)
+    return max(shift, 0.0) if falls else shift
 
 
 def gap(problem: MatchingProblem, mass: FloatArray, gradient: FloatArray) -> float:
