@@ -9,20 +9,24 @@ from io import BytesIO, StringIO
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from scipy.spatial.distance import cdist
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist, pdist
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
-from sklearn.linear_model import LinearRegression
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
-from skmmd import hashing, metric_learning, mixture, two_sample
+from skmmd import hashing, metric_learning, mixture, transfer, two_sample
 from skmmd._cli import main
 from skmmd._cli._tour import PARTS, Finding, Part, _installed, save_figures, write_page
 from skmmd._cli._tour import _hashing as hashing_part
 from skmmd._cli._tour import _metric_learning as metric_part
 from skmmd._cli._tour import _mixture as mixture_part
+from skmmd._cli._tour import _transfer as transfer_part
 from skmmd._cli._tour import _two_sample as part
+from skmmd.datasets import make_rotated_digits, make_shifted_digits
 
 
 class Page(HTMLParser):
@@ -68,7 +72,7 @@ def test_every_estimator_is_part_of_the_tour(tour):
     """Each public class and function of each area is called on the page, or its result shown."""
     calls = "".join(tour[3].text)
     results = ("DriftUpdate", "FeatureScores", "MMDTestResult", "PairLoss")
-    areas = two_sample, hashing, mixture, metric_learning
+    areas = two_sample, hashing, mixture, metric_learning, transfer
     for name in [name for area in areas for name in area.__all__ if name not in results]:
         assert f"{name}(" in calls, name
     assert [f"skmmd.{p.name}" for p in PARTS] == [area.__name__ for area in areas]
@@ -153,6 +157,9 @@ def outcomes(*findings):
         metric_part._wine_before_neighbours,
         metric_part._alike_and_unlike,
         metric_part._digits_that_look_alike,
+        transfer_part._a_line_elsewhere,
+        transfer_part._patients_kept_by_chance,
+        transfer_part._no_overlap,
     ],
 )
 def test_findings_are_the_same_each_time(finding):
@@ -244,6 +251,64 @@ def test_known_embeddings():
     finding = metric_part._every_triplet(True)
     assert finding.outcome == f"{np.mean(differences > 0):.2%} of {len(differences):,}"
     assert f"is {np.maximum(differences, 0.0).mean():.6f};" in finding.reading
+
+
+def gaussian(rows, others, pooled):
+    """Return the Gaussian kernel at the median distance of the pooled rows."""
+    return np.exp(-cdist(rows, others, "sqeuclidean") / (2.0 * np.median(pdist(pooled)) ** 2))
+
+
+def test_known_weights():
+    """Accuracies as they are, by scikit-learn alone; weights by a solver of SciPy's."""
+    plain = []
+    for seed in range(2):
+        Xs, ys, Xt, yt = make_shifted_digits(random_state=seed)
+        plain.append(LogisticRegression(max_iter=1000).fit(Xs, ys).score(Xt, yt))
+    finding = transfer_part._another_mix_of_digits(True)
+    assert finding.outcome.startswith(f"accuracy {np.mean(plain):.2f}, ")
+
+    Xs, ys, Xt, yt = transfer_part._small_from_large()
+    pooled = np.concatenate([Xs, Xt])
+    ridged = gaussian(Xs, Xs, pooled) + 0.01 * len(Xs) * np.eye(len(Xs))
+    linear = gaussian(Xs, Xt, pooled).mean(axis=1) * len(Xs)
+    weights = minimize(
+        lambda w: (0.5 * w @ ridged @ w - linear @ w, ridged @ w - linear),
+        np.ones(len(Xs)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * len(Xs),
+        options={"maxiter": 10000, "ftol": 1e-15, "gtol": 1e-8},
+    ).x
+    scores = [LinearRegression().fit(Xs, ys, w).score(Xt, yt) for w in (None, weights)]
+    assert (
+        transfer_part._a_line_elsewhere(True).outcome
+        == f"R2 {scores[0]:.2f}, weighted {scores[1]:.2f}"
+    )
+
+
+def test_known_alignment_and_selection():
+    """Least squares without MMD is scikit-learn's; prototypes are greedy by brute force."""
+    Xs, ys, Xt, yt = make_rotated_digits(200, random_state=0)
+    gamma = 0.5 / np.median(pdist(np.concatenate([Xs, Xt]))) ** 2
+    model = KernelRidge(alpha=0.1, kernel="rbf", gamma=gamma).fit(Xs, np.eye(10)[ys])
+    right = np.mean(model.predict(Xt).argmax(axis=1) == yt)
+    reading = transfer_part._turned_digits(True).reading
+    assert f"kernel least squares {right:.1%}" in reading
+
+    images, digits = load_digits(return_X_y=True)
+    K = gaussian(images, images, images)
+    mean, picks = K.mean(axis=1), []
+    for _ in range(10):
+        trials = [
+            np.inf
+            if i in picks
+            else K[np.ix_([*picks, i], [*picks, i])].mean() - 2.0 * mean[[*picks, i]].mean()
+            for i in range(len(images))
+        ]
+        picks.append(int(np.argmin(trials)))
+    finding = transfer_part._prototypes(True)
+    assert finding.outcome.startswith(f"MMD^2 {min(trials) + K.mean():.3f}, random ")
+    assert f"are {len(set(digits[picks]))} different digits" in finding.reading
 
 
 def test_special_characters_stay_text(tmp_path):

@@ -12,8 +12,9 @@ from skmmd._cli._tour._hashing import PART as HASHING
 from skmmd._cli._tour._metric_learning import PART as METRIC_LEARNING
 from skmmd._cli._tour._mixture import PART as MIXTURE
 from skmmd._cli._tour._page import save_figures, write_page
+from skmmd._cli._tour._transfer import PART as TRANSFER
 from skmmd._cli._tour._two_sample import PART as TWO_SAMPLE
 
 __all__ = ["PARTS", "Finding", "Part", "save_figures", "write_page"]
 
-PARTS: tuple[Part, ...] = (TWO_SAMPLE, HASHING, MIXTURE, METRIC_LEARNING)
+PARTS: tuple[Part, ...] = (TWO_SAMPLE, HASHING, MIXTURE, METRIC_LEARNING, TRANSFER)
