@@ -198,11 +198,12 @@ def test_directions_of_both_forms_are_the_same(tied):
 def test_blocks_of_features_and_threads_change_nothing():
     """Blocks are added in their order."""
     F = np.random.default_rng(0).normal(size=(5000, 12)) / 12
-    kappa = 1.5 * F @ F[:2500].sum(axis=0)
-    problem = MatchingProblem(kappa, np.full(5000, 20.0), np.full(5000, 2.0), 1000.0, 9000.0)
+    kappa = 40.0 * np.random.default_rng(1).normal(size=5000)
+    problem = MatchingProblem(kappa, np.full(5000, 20.0), np.full(5000, 2.0), 5000.0, 9000.0)
     one, two = (newton(FeatureForm(F, n_jobs), problem, tol=1e-9) for n_jobs in (1, 2))
     assert one.converged
-    assert 0 < np.sum(one.mass == 0.0) < 5000
+    assert 0 < np.sum(one.mass == 0.0) < np.sum(one.mass < 2.0) < 5000
+    assert one.mass.sum() == pytest.approx(5000.0)
     np.testing.assert_array_equal(one.mass, two.mass)
     gradient = F @ (F.T @ one.mass) + problem.ridge * one.mass - problem.kappa
     assert gap(problem, one.mass, gradient) <= 1e-6 * abs(problem.kappa @ one.mass)
