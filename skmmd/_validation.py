@@ -4,6 +4,7 @@ Arrays come out C-contiguous in float64. The private names of scikit-learn that 
 live here alone, since they change between versions.
 """
 
+import contextlib
 import functools
 import inspect
 import os
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "Real",
     "StrOptions",
+    "check_domain",
     "check_is_fitted",
     "check_rows",
     "check_same_columns",
@@ -97,6 +99,37 @@ def check_same_columns(X: Any, Y: Any, n_columns: tuple[int, int], names: tuple[
             f"The columns of {names[0]} are named {list(left)[:5]}, those of {names[1]} "
             f"{list(right)[:5]}. Both samples must have the same columns in the same order."
         )
+
+
+def check_domain(sample_domain: ArrayLike, n_rows: int, *, owner: str) -> NDArray[np.bool_]:
+    """Return which rows are source: those whose number is 0 or more.
+
+    Raises
+    ------
+    ValueError
+        If there is not one number for each row, or one is NaN.
+    TypeError
+        If the values are not numbers, or are booleans, which have no sign.
+    """
+    values = np.asarray(sample_domain)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (n_rows,):
+        raise ValueError(
+            f"sample_domain has shape {values.shape}, but X has {n_rows} rows. {owner} takes one "
+            "number for each row: 0 or more for source, negative for target."
+        )
+    if values.dtype == object and not any(isinstance(v, bool | np.bool_ | str) for v in values):
+        with contextlib.suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(
+            f"sample_domain has dtype {values.dtype}; expected numbers: 0 or more for source rows, "
+            "negative for target rows, as np.where(is_source, 1, -1)."
+        )
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise ValueError("sample_domain has NaN: each row must be source (>= 0) or target (< 0).")
+    return np.asarray(values >= 0)
 
 
 def check_weight(sample_weight: ArrayLike | None, rows: Any, *, name: str) -> FloatArray:

@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import gen_batches
 
-from skmmd._validation import check_same_columns, check_weight
+from skmmd._validation import check_domain, check_same_columns, check_weight
 from skmmd.inspection._axes import FIRST, INK, MARKERS, REST, figure_and_axes, figure_and_panels
 from skmmd.inspection._embedding_display import _rows, _view
 
@@ -447,14 +447,7 @@ def _source_rows(sample_domain: ArrayLike | None, n_rows: int) -> NDArray[np.boo
     """Return which rows are source."""
     if sample_domain is None:
         return np.ones(n_rows, dtype=bool)
-    values = np.asarray(sample_domain, dtype=np.float64)
-    if values.shape != (n_rows,) or np.isnan(values).any():
-        raise ValueError(
-            f"sample_domain must have one number for each of the {n_rows} rows, 0 or more for "
-            f"source and negative for target; got shape {values.shape}, "
-            f"{int(np.isnan(values).sum())} of them NaN."
-        )
-    source: NDArray[np.bool_] = values >= 0
+    source = check_domain(sample_domain, n_rows, owner="DomainDisplay")
     if source.all() or not source.any():
         raise ValueError(
             "sample_domain marks all rows as one domain; 0 or more marks source rows, negative "
@@ -476,6 +469,7 @@ def _mapped_and_weights(
     estimator: Any, X: Any, source: NDArray[np.bool_]
 ) -> tuple[Any, FloatArray | None]:
     """Return the mapped rows and the weights of source rows, each None if there are none."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
     steps = getattr(estimator, "steps", [("", estimator)])
     mapped = estimator[:-1].transform(X) if len(steps) > 1 else None
     weights = _weights_of(steps[-1][1], X if mapped is None else mapped, source)
@@ -489,6 +483,8 @@ def _weights_of(estimator: Any, X: Any, source: NDArray[np.bool_]) -> FloatArray
     reweighter = getattr(estimator, "reweighter_", estimator)
     if reweighter is None:
         return None
+    if len(getattr(reweighter, "steps", [])) > 1:
+        X, reweighter = reweighter[:-1].transform(X), reweighter[-1]
     # Without ridge the weights are no function of the row.
     if hasattr(reweighter, "predict_weights") and getattr(reweighter, "alpha_", None) != 0.0:
         if hasattr(reweighter, "feature_names_in_"):

@@ -200,7 +200,7 @@ def nystroem(
                 raise ValueError(
                     "The kernel is not positive semi-definite on the landmarks: its Gram matrix "
                     f"has eigenvalues from {values[0]:.3g} to {values[-1]:.3g}. Nystroem features "
-                    "do not exist then; use method='binned'."
+                    "do not exist then; take a method without landmarks, or another kernel."
                 )
             keep = values > values[-1] * len(landmarks) * np.finfo(np.float64).eps
             projections.append(vectors[:, keep] / np.sqrt(values[keep]))

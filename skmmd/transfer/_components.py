@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg.blas import dsymv
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from skmmd._chunked import single_threaded_blas
 from skmmd.kernels import Kernel, Nystroem, kernel_products, kernel_values
@@ -141,7 +141,7 @@ class FullKernel:
         operator = LinearOperator((n_rows, n_rows), matvec=multiply, dtype=np.float64)
         try:
             eigenvalues, vectors = eigsh(operator, n_components, which="LA", v0=start)
-        except ArpackNoConvergence:
+        except ArpackError:  # no convergence, or a matrix of zeros
             return self._by_dense_solver(P, n_components)
         order = np.argsort(-eigenvalues, kind="stable")
         return eigenvalues[order], vectors[:, order]

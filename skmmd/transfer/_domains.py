@@ -1,6 +1,5 @@
 """Which rows are source and which are target: reading `sample_domain`, and stacking two samples."""
 
-import contextlib
 import warnings
 from dataclasses import dataclass
 from numbers import Real
@@ -9,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmmd._validation import Interval, StrOptions, stack_level
-from skmmd.kernels import GAMMA_FREE, KERNELS, Kernel, median_gamma
+from skmmd._validation import Interval, StrOptions, check_domain, stack_level
+from skmmd.kernels import GAMMA_FREE, KERNELS, Kernel, gram, median_gamma
 
 __all__ = ["KERNEL_CONSTRAINTS", "Domains", "read_domains", "resolve_gamma"]
 
 FloatArray = NDArray[np.float64]
 Indices = NDArray[np.intp]
+
+_LARGEST_VALUE = 1e140
 
 # Weights, maps and predictors need a positive definite kernel, which "energy" is not.
 KERNEL_CONSTRAINTS: dict[str, list[Any]] = {
@@ -40,7 +41,9 @@ class Domains:
     target: Indices
 
 
-def read_domains(sample_domain: ArrayLike | None, n_rows: int, *, owner: str) -> Domains:
+def read_domains(
+    sample_domain: ArrayLike | None, n_rows: int, *, owner: str, verb: str = "fitted"
+) -> Domains:
     """Return which rows are source (0 or more) and which are target (negative).
 
     Parameters
@@ -52,6 +55,8 @@ def read_domains(sample_domain: ArrayLike | None, n_rows: int, *, owner: str) ->
         Number of rows.
     owner : str
         Who asks, for the messages.
+    verb : str, default="fitted"
+        What was done without it.
 
     Returns
     -------
@@ -68,32 +73,15 @@ def read_domains(sample_domain: ArrayLike | None, n_rows: int, *, owner: str) ->
     every = np.arange(n_rows)
     if sample_domain is None:
         warnings.warn(
-            f"{owner} was fitted without sample_domain: all rows count as source, and nothing is "
+            f"{owner} was {verb} without sample_domain: all rows count as source, and nothing is "
             "transferred. Pass sample_domain, 0 or more for source rows and negative for target "
             "rows; stack_domains makes it from two samples.",
             UserWarning,
             stacklevel=stack_level(),
         )
         return Domains(every, every[:0])
-    values = np.asarray(sample_domain)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.shape != (n_rows,):
-        raise ValueError(
-            f"sample_domain has shape {values.shape}, but X has {n_rows} rows. {owner} takes one "
-            "number for each row: 0 or more for source, negative for target."
-        )
-    if values.dtype == object:
-        with contextlib.suppress(TypeError, ValueError):
-            values = values.astype(np.float64)
-    if values.dtype.kind not in "iuf":
-        raise TypeError(
-            f"sample_domain has dtype {values.dtype}; expected numbers: 0 or more for source rows, "
-            "negative for target rows, as np.where(is_source, 1, -1)."
-        )
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise ValueError("sample_domain has NaN: each row must be source (>= 0) or target (< 0).")
-    domains = Domains(every[values >= 0], every[values < 0])
+    is_source = check_domain(sample_domain, n_rows, owner=owner)
+    domains = Domains(every[is_source], every[~is_source])
     for name, rows, sign in (
         ("target", domains.target, "negative"),
         ("source", domains.source, "0 or more"),
@@ -109,9 +97,27 @@ def read_domains(sample_domain: ArrayLike | None, n_rows: int, *, owner: str) ->
 def resolve_gamma(
     kernel: Kernel, gamma: float | str, rows: FloatArray, sample_weight: FloatArray | None = None
 ) -> float:
-    """Return the kernel's coefficient: as given, or by the median heuristic on the pooled rows."""
-    if callable(kernel) or kernel in GAMMA_FREE:
+    """Return the kernel's coefficient: as given, or by the median heuristic on the pooled rows.
+
+    Raises
+    ------
+    ValueError
+        If products of kernel values would leave the range of float64.
+    """
+    if callable(kernel):
         return 1.0
-    if isinstance(gamma, str):
-        return median_gamma(kernel, rows, sample_weight)
-    return float(gamma)
+    if kernel in GAMMA_FREE:
+        value = 1.0
+    elif isinstance(gamma, str):
+        value = median_gamma(kernel, rows, sample_weight)
+    else:
+        value = float(gamma)
+    if KERNELS[kernel][0] == "dot":
+        with np.errstate(over="ignore"):
+            largest = float(gram(kernel, np.array([value]), rows).diagonal().max())
+        if not largest < _LARGEST_VALUE:
+            raise ValueError(
+                f"Values of the {kernel} kernel reach {largest:.1e}, which leaves no range for "
+                "their products in float64; rescale the features, or take a kernel that is bounded."
+            )
+    return value

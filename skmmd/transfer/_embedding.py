@@ -4,7 +4,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+    is_classifier,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import Tags
 
@@ -435,6 +441,11 @@ class JointDistributionAdaptation(DomainEmbedding):
         lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
         embedded = embedded / np.where(lengths > 0.0, lengths, 1.0)
         classifier = KNeighborsClassifier(1) if self.estimator is None else clone(self.estimator)
+        if not is_classifier(classifier):
+            raise ValueError(
+                "JointDistributionAdaptation takes a classifier, which gives the target "
+                f"pseudo-labels; got estimator={self.estimator!r}."
+            )
         self.estimator_ = classifier.fit(embedded[domains.source], self.classes_[codes])
         if not domains.target.size:
             return np.empty(0, dtype=np.intp)

@@ -8,7 +8,7 @@ which gives the weights of the source rows themselves, and of all others.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 _MAX_EXACT_ROWS = 5000
+_MAX_SQUARED_ROWS = 30_000
 _MAX_LANDMARKS = 1000
 # What the landmarks may miss of the kernel, as a share of the ridge.
 _MISSED = 1e-2
@@ -39,6 +40,7 @@ _MISSED_WITHOUT_RIDGE = 1e-7
 _STEPS_PER_ROW = 20
 _MAX_STEPS_PER_ROW = 2000
 _NEGLIGIBLE_GAP = 1e-8
+_ROUNDING = 1e-12
 _BLOCK = 1024
 
 
@@ -207,13 +209,15 @@ def match_means(
     Kanamori, T., Suzuki, T. & Sugiyama, M. (2012). Statistical analysis of kernel-based
     least-squares density-ratio estimation. Machine Learning 86, 335-367.
     """
-    _check_bounds(source, options)
+    source, options, scale = _unit_weights(source, options)
+    _check_bounds(source, options, scale)
     low_rank = options.solver == "nystroem"
     if options.solver == "auto":
         low_rank = options.n_landmarks is not None or len(source.rows) > _MAX_EXACT_ROWS
-    with single_threaded_blas():
+    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         match = _match_by_landmarks if low_rank else _match_exactly
         matching = match(source, target, options, generator)
+    matching = replace(matching, shift=scale * matching.shift, gap=scale**2 * matching.gap)
     if not matching.converged:
         warnings.warn(
             f"Kernel mean matching stopped before the tolerance {options.tol:g}; its objective may "
@@ -225,14 +229,25 @@ def match_means(
     return matching
 
 
-def _check_bounds(source: Domain, options: MatchingOptions) -> None:
+def _unit_weights(
+    source: Domain, options: MatchingOptions
+) -> tuple[Domain, MatchingOptions, float]:
+    """Return the source with weights of mean 1, so that `tol` means the same on any scale."""
+    scale = source.size / len(source.rows)
+    low, high = options.sum_bounds
+    scaled = replace(options, sum_bounds=(low / scale, high / scale))
+    return Domain(source.rows, source.weight / scale), scaled, scale
+
+
+def _check_bounds(source: Domain, options: MatchingOptions, scale: float) -> None:
     low, high = options.sum_bounds
     most = options.max_weight * source.size
-    if not low <= high or high < 0.0 or low > most:
+    if not low <= high or high < 0.0 or low > most * (1.0 + _ROUNDING):
         raise ValueError(
-            f"sum_bounds=({low:g}, {high:g}) cannot be met: the weights of {source.size:g} source "
-            f"rows, each from 0 to max_weight={options.max_weight:g}, sum to between 0 and "
-            f"{most:g}. Pass (lowest, highest) that overlap this range."
+            f"sum_bounds=({scale * low:g}, {scale * high:g}) cannot be met: the weights of "
+            f"{scale * source.size:g} source rows, each from 0 to "
+            f"max_weight={options.max_weight:g}, sum to between 0 and {scale * most:g}. Pass "
+            "(lowest, highest) that overlap this range."
         )
 
 
@@ -243,7 +258,9 @@ def _problem(source: Domain, kappa: FloatArray, options: MatchingOptions) -> Mat
             "that is bounded."
         )
     ridge = options.alpha * source.size / source.weight
-    return MatchingProblem(kappa, ridge, options.max_weight * source.weight, *options.sum_bounds)
+    upper = options.max_weight * source.weight
+    low, high = options.sum_bounds
+    return MatchingProblem(kappa, ridge, upper, min(low, float(upper.sum())), high)
 
 
 def _match_exactly(
@@ -354,13 +371,21 @@ def _choose_landmarks(
 def _embedding_square(
     domain: Domain, options: MatchingOptions, generator: np.random.Generator
 ) -> float:
-    """Return the squared length of the sum of the embeddings; by landmarks of many rows."""
+    """Return the squared length of the sum of the embeddings; of very many rows by landmarks."""
     gammas = np.array([options.gamma])
-    if len(domain.rows) <= 2 * _MAX_EXACT_ROWS:
+    if len(domain.rows) <= _MAX_SQUARED_ROWS:
         blocks = gram(options.kernel, gammas, domain.rows)
         sums = kernel_products(blocks, domain.weight, n_jobs=options.n_jobs)
         return float(domain.weight @ sums)
-    anchors = domain.rows[_choose_landmarks(domain.rows, options, generator)]
+    chosen = pivoted_landmarks(
+        options.kernel,
+        options.gamma,
+        domain.rows,
+        _MAX_LANDMARKS,
+        tol=_MISSED_WITHOUT_RIDGE,
+        generator=generator,
+    )
+    anchors = domain.rows[chosen]
     features = nystroem(options.kernel, gammas, anchors, anchors)
     to_rows = gram(options.kernel, gammas, anchors, domain.rows)
     sums = kernel_products(to_rows, domain.weight, n_jobs=options.n_jobs)
@@ -389,16 +414,17 @@ def _matching(
     of_target /= target.size**2
 
     def mmd(square: float, cross: float, total: float) -> float:
-        if total <= 0.0:
+        if not total**2 > 0.0:
             return float("nan")
         return max(square / total**2 - 2.0 * cross / (share * target.size * total) + of_target, 0.0)
 
-    weights = mass / source.weight
+    weights = np.minimum(mass / source.weight, weigh.options.max_weight)  # but for rounding
     total, second = float(mass.sum()), float(mass @ weights)
     n_effective = total**2 / second if second > 0.0 else 0.0
     variance = max(spread - of_target, 0.0)
     of_samples = 1.0 / max(n_effective, 1.0) + 1.0 / target.size
     value = gap(problem, mass, solution.gradient)
+    value = np.inf if np.isnan(value) else value  # bounds beyond the range of float64
     objective = abs(0.5 * float(mass @ (solution.gradient - problem.kappa)))
     return Matching(
         weights,
@@ -407,7 +433,7 @@ def _matching(
         value,
         mmd(before, float(source.weight @ problem.kappa), source.size),
         mmd(after, float(mass @ problem.kappa), total),
-        variance * of_samples,
+        variance * of_samples + _ROUNDING * spread,
         n_iter,
         n_landmarks,
         solution.converged or value <= _NEGLIGIBLE_GAP * objective,

@@ -56,7 +56,8 @@ class KernelMeanMatching(Estimator):
     alpha : float or "cv", default=0.01
         Ridge, as a share of the number of source rows. "cv" takes the value with the least
         squared error as a density ratio on held-out rows (see :meth:`score`), which needs no
-        labels. With 0 there is no ridge, and no weight function.
+        labels; which rows are held out depends on the seed, and on how often a row occurs. With 0
+        there is no ridge, and no weight function.
     max_weight : float, default=1000.0
         Largest weight B.
     sum_bounds : tuple of (float, float), default=None
@@ -87,9 +88,14 @@ class KernelMeanMatching(Estimator):
         ``sum(w)^2 / sum(w^2)``: as many evenly weighted rows would make an average as certain.
     mmd_before_, mmd_after_ : float
         Squared MMD (V-statistic) of the domains without and with the weights; weights divided by
-        their sum. NaN without target rows. By landmarks where the solver takes them.
+        their sum. NaN without target rows, and after if all weights are zero. By landmarks where
+        the solver takes them, or the target has more than 30,000 rows.
     dual_gap_ : float
-        How far the objective is above its minimum at most, in its own units.
+        How far the objective is above its minimum at most, in its own units; it grows with
+        `max_weight`. With landmarks, the minimum is that of the kernel of low rank.
+    converged_ : bool
+        Whether the conditions of optimality hold up to `tol`, or the objective is at its minimum up
+        to 1e-8 of its value.
     shift_ : float
         Multiplier of `sum_bounds`; 0 while they are not active.
     n_iter_ : int
@@ -135,7 +141,7 @@ class KernelMeanMatching(Estimator):
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"sample_domain": True}
     __metadata_request__score: ClassVar[dict[str, bool]] = {"sample_domain": True}
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = MATCHING_CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = MATCHING_CONSTRAINTS
 
     def __init__(
         self,
@@ -227,6 +233,7 @@ class KernelMeanMatching(Estimator):
         )
         draws = generator(self.random_state)
         matching, self.alpha_, results = match_domains(source, target, options, self.alpha, draws)
+        self.__dict__.pop("cv_results_", None)
         if results is not None:
             self.cv_results_ = results
         self._store(matching, rows[domains.source], weight[domains.source])
@@ -241,6 +248,7 @@ class KernelMeanMatching(Estimator):
         self.mmd_before_ = self.mmd_after_ = float("nan")
         self.dual_gap_ = self.shift_ = 0.0
         self.n_iter_ = self.n_landmarks_ = 0
+        self.converged_ = True
         self._weigh: WeightFunction | None = None
 
     def _store(self, matching: Matching, rows: FloatArray, weight: FloatArray) -> None:
@@ -255,9 +263,16 @@ class KernelMeanMatching(Estimator):
         self.mmd_before_, self.mmd_after_ = matching.mmd_before, matching.mmd_after
         self.dual_gap_, self.shift_ = matching.gap, matching.shift
         self.n_iter_, self.n_landmarks_ = matching.n_iter, matching.n_landmarks
+        self.converged_ = matching.converged
 
     def _warn_of_little_overlap(self, matching: Matching, source: Domain) -> None:
-        if self.effective_sample_size_ < _FEW_EFFECTIVE * source.size:
+        if self.effective_sample_size_ == 0.0:
+            message = (
+                "All weights are zero: no source row is near any target row, as far as the kernel "
+                "looks. Weights can't bring such domains together; check that both have the same "
+                "features on the same scale, or take a smaller gamma."
+            )
+        elif self.effective_sample_size_ < _FEW_EFFECTIVE * source.size:
             message = (
                 f"The weights rest on few source rows: the effective sample size is "
                 f"{self.effective_sample_size_:.3g} of {source.size:g}. What is fitted with them "
@@ -279,7 +294,8 @@ class KernelMeanMatching(Estimator):
     def predict_weights(self, X: ArrayLike) -> FloatArray:
         """Return the weight of any rows, by the weight function of the fit.
 
-        For the source rows of the fit these are their `weights_`, up to the tolerance.
+        For the source rows of the fit these are their `weights_`, up to ``tol`` divided by the
+        ridge ``alpha_ * n_source``, and rounding.
 
         Parameters
         ----------
@@ -338,7 +354,8 @@ class KernelMeanMatching(Estimator):
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, order="C", reset=False)
-        domains = read_domains(sample_domain, len(rows), owner=type(self).__name__)
+        owner = type(self).__name__
+        domains = read_domains(sample_domain, len(rows), owner=owner, verb="scored")
         if not domains.target.size:
             return float("nan")
         ones = np.ones(len(rows))

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin, clone
+from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -42,7 +42,7 @@ class TransferPredictor(Estimator):
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"sample_domain": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        "estimator": [HasMethods("fit"), None],
         "reweighter": [HasMethods("fit"), None],
     }
 
@@ -67,7 +67,10 @@ class TransferPredictor(Estimator):
         domains = read_domains(sample_domain, len(rows), owner=type(self).__name__)
         if sample_weight is None:
             return rows, domains, None
-        return rows, domains, check_weight(sample_weight, rows, name="sample_weight")
+        weight = check_weight(sample_weight, rows, name="sample_weight")
+        if not np.any(weight[domains.source] > 0.0):
+            raise ValueError("sample_weight is zero for all source rows; some must be positive.")
+        return rows, domains, weight
 
     def _fit_source(
         self,
@@ -87,8 +90,6 @@ class TransferPredictor(Estimator):
                 self.reweighter, rows, sample_domain, len(source), weight
             )
             given = self.weights_ if given is None else given * self.weights_
-        if given is not None and not np.any(given > 0.0):
-            raise ValueError("sample_weight is zero for all source rows; some must be positive.")
         self.estimator_ = fit_weighted(estimator, rows[source], y_source, given)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -206,6 +207,11 @@ class TransferClassifier(ClassifierMixin, TransferPredictor):
             If a domain has no rows, the source has one class only, `sample_domain` does not fit X,
             X holds NaN or infinite values, or the classifier does not take weights.
         """
+        if is_regressor(self._estimator()):
+            raise ValueError(
+                f"TransferClassifier takes a classifier, got {self.estimator!r}, a regressor; "
+                "TransferRegressor takes it."
+            )
         rows, domains, weight = self._check(X, sample_domain, sample_weight)
         counted = np.ones(len(rows)) if weight is None else weight
         classes, codes = source_classes(y, domains, counted, owner=type(self).__name__)
@@ -352,6 +358,11 @@ class TransferRegressor(RegressorMixin, TransferPredictor):
             If a domain has no rows, `sample_domain` does not fit X, X or the source values hold
             NaN or infinite values, or the regressor does not take weights.
         """
+        if is_classifier(self._estimator()):
+            raise ValueError(
+                f"TransferRegressor takes a regressor, got {self.estimator!r}, a classifier; "
+                "TransferClassifier takes it."
+            )
         rows, domains, weight = self._check(X, sample_domain, sample_weight)
         values = source_values(y, domains, len(rows), owner=type(self).__name__)
         self._fit_source(rows, values, domains, sample_domain, weight)

@@ -31,10 +31,17 @@ def domain_parameters(estimator: Any, sample_domain: ArrayLike | None) -> dict[s
     }
 
 
+def _routes_weights(estimator: Any) -> bool:
+    """Tell whether the weights go where the steps of an estimator have requested them."""
+    if not sklearn.get_config()["enable_metadata_routing"]:
+        return False
+    return bool(get_routing_for_object(estimator).consumes("fit", ["sample_weight"]))
+
+
 def _weight_parameter(estimator: Any) -> tuple[str, Any]:
     """Return the name under which `fit` takes weights, and who takes them: a pipeline's last."""
     name, last = "sample_weight", estimator
-    if sklearn.get_config()["enable_metadata_routing"]:
+    if _routes_weights(estimator):
         return name, last
     steps = []
     while isinstance(last, Pipeline):
@@ -80,7 +87,9 @@ def fit_weighted(
             "weighted. Take an estimator that has (LogisticRegression, Ridge, trees, SVC, ...), or "
             "one that aligns the domains instead (TransferComponentAnalysis in a pipeline)."
         )
-    return estimator.fit(X, y, **{name: weight})
+    # Routing would refuse weights that no step of a pipeline has asked for.
+    with sklearn.config_context(enable_metadata_routing=_routes_weights(estimator)):
+        return estimator.fit(X, y, **{name: weight})
 
 
 def fit_reweighter(
@@ -126,12 +135,22 @@ def fit_reweighter(
             f"The reweighter {fitted!r} takes no sample_domain in fit; pass KernelMeanMatching "
             "or a pipeline that ends in it."
         )
+    routed = sklearn.get_config()["enable_metadata_routing"]
     if sample_weight is not None:
+        routed = _routes_weights(fitted)
+        with sklearn.config_context(enable_metadata_routing=routed):
+            parameters = domain_parameters(fitted, sample_domain)
         parameters[_weight_parameter(fitted)[0]] = sample_weight
-    fitted.fit(X, **parameters)
+    with sklearn.config_context(enable_metadata_routing=routed):
+        fitted.fit(X, **parameters)
     last = fitted
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
+    if not hasattr(last, "weights_"):
+        raise TypeError(
+            f"The reweighter {reweighter!r} has no weights_ after fit; pass KernelMeanMatching or "
+            "a pipeline that ends in it."
+        )
     weights = np.asarray(last.weights_, dtype=np.float64)
     if weights.shape != (n_source,):
         raise ValueError(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmmd.kernels import Kernel
@@ -67,6 +68,7 @@ class _DomainScorer:
                 f"{type(self).__name__} needs y, the labels or values of source rows; those of "
                 "target rows may be placeholders."
             )
+        check_consistent_length(y, np.empty(len(domains.source) + len(domains.target)))
         return np.asarray(y)[domains.source]
 
 

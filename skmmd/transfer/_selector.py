@@ -55,7 +55,7 @@ class MMDSampleSelector(Estimator):
         Numbers of the picked rows in X as given, in the order of picking.
     criticism_indices_ : ndarray of shape (n_criticisms,), dtype intp
         With ``method="critic"``: numbers of the criticisms, in the order of picking. They are
-        candidates that are no prototypes.
+        candidates that are no prototypes; fewer than asked for where the kernel spans the others.
     mmd_path_ : ndarray of shape (n_samples,)
         Squared MMD (V-statistic) of the picked rows from what they represent, after each pick.
     gamma_ : float
@@ -143,6 +143,7 @@ class MMDSampleSelector(Estimator):
             of_candidates = domains.source
             candidates, wanted = rows[domains.source], rows[domains.target]
         n_criticisms = self._check_sizes(len(candidates))
+        self.__dict__.pop("criticism_indices_", None)
         self.gamma_ = resolve_gamma(self.kernel, self.gamma, rows)
         with kept_threads():
             selection = select_prototypes(

@@ -97,6 +97,13 @@ def source_values(y: ArrayLike | None, domains: Domains, n_rows: int, *, owner: 
     values = np.asarray(_present(y, n_rows, owner))
     if values.ndim != 2 or values.shape[1] == 1:
         values = column_or_1d(values, warn=True)
-    values = values[domains.source].astype(np.float64)
+    values = values[domains.source]
+    try:
+        values = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{owner} takes numbers in y for the source rows, got values of dtype {values.dtype} "
+            f"such as {values.flat[0]!r}; a classifier takes labels."
+        ) from error
     assert_all_finite(values, input_name="y")
     return values

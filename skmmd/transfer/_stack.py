@@ -179,6 +179,10 @@ def _stack_rows(Xs: Any, Xt: Any) -> tuple[Any, int]:
 
 def _labels(y: ArrayLike, n_rows: int, names: tuple[str, str]) -> NDArray[Any]:
     labels = np.asarray(y)
+    if labels.dtype == object:
+        # Numbers as objects, of a data frame; strings stay as they are.
+        plain = np.asarray(labels.tolist())
+        labels = plain if plain.dtype.kind in "biuf" and plain.shape == labels.shape else labels
     if labels.ndim not in (1, 2) or len(labels) != n_rows:
         raise ValueError(
             f"{names[0]} has shape {labels.shape}, but {names[1]} has {n_rows} rows; expected "

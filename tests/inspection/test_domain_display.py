@@ -438,8 +438,8 @@ def test_what_does_not_fit(rng):
     X, sample_domain = np.vstack([Xs, Xt]), np.repeat([1, -1], [40, 30])
     model = SimpleNamespace(transform=lambda X: X)
     for wrong, message in (
-        (sample_domain[1:], r"one number for each of the 70 rows.*got shape \(69,\)"),
-        (np.where(np.arange(70) == 3, np.nan, sample_domain), "1 of them NaN"),
+        (sample_domain[1:], r"shape \(69,\), but X has 70 rows"),
+        (np.where(np.arange(70) == 3, np.nan, sample_domain), "sample_domain has NaN"),
         (np.ones(70), "marks all rows as one domain"),
     ):
         with pytest.raises(ValueError, match=message):

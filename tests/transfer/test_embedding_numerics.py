@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import linalg
+from scipy.sparse.linalg import ArpackNoConvergence
 from sklearn.linear_model import RidgeClassifier
 
 from skmmd.kernels import kernel_values
@@ -161,7 +162,7 @@ def test_no_convergence_of_lanczos_is_made_up_for(monkeypatch):
     expected = fit(TransferComponentAnalysis(4), data)
 
     def gives_up(*args, **kwargs):
-        raise components.ArpackNoConvergence("none", np.empty(0), np.empty((0, 0)))
+        raise ArpackNoConvergence("none", np.empty(0), np.empty((0, 0)))
 
     monkeypatch.setattr(components, "eigsh", gives_up)
     found = fit(TransferComponentAnalysis(4), data)
