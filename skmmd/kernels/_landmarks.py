@@ -34,7 +34,8 @@ def pivoted_landmarks(
 
     Rows are drawn in proportion to what the landmarks so far leave of their k(x, x), until the
     largest eigenvalue of the rest, estimated on a subset, is below ``tol`` times the number of
-    rows. Beyond 8,192 rows a random subset of them is factorised.
+    rows. Equal rows count once, and the order of the rows does not matter: copies change nothing.
+    Beyond 8,192 rows a random subset of them is factorised.
 
     Parameters
     ----------
@@ -71,10 +72,10 @@ def pivoted_landmarks(
     >>> sorted(rows[chosen, 0].tolist())
     [0.0, 1.0, 5.0]
     """
-    n_rows = len(rows)
-    subset = np.arange(n_rows)
-    if n_rows > _MAX_ROWS:
-        subset = np.sort(generator.choice(n_rows, max(_MAX_ROWS, max_landmarks), replace=False))
+    subset = np.unique(rows, axis=0, return_index=True)[1]
+    if len(subset) > _MAX_ROWS:
+        n_drawn = min(max(_MAX_ROWS, max_landmarks), len(subset))
+        subset = subset[np.sort(generator.choice(len(subset), n_drawn, replace=False))]
     blocks = gram(kernel, np.array([gamma]), rows[subset])
     with single_threaded_blas():
         chosen = _factorise(blocks, max_landmarks, tol, generator)

@@ -142,12 +142,12 @@ class TransferComponentAnalysis(DomainEmbedding):
 
     Attributes
     ----------
-    dual_coef_ : ndarray of shape (n_samples, n_components) or (n_landmarks_, n_components)
-        Coefficients W of the rows of `X_fit_`, with W'(I + mmd_weight K L K) W = I. Of each
-        component the largest absolute one is positive.
+    dual_coef_ : ndarray of shape (n_samples, n_components) or (n_landmarks, n_components)
+        Coefficients W of the rows of `X_fit_`, with W'(I + mmd_weight K L K) W = I where they are
+        all rows. Of each component the largest absolute one is positive.
     eigenvalues_ : ndarray of shape (n_components,)
         The eigenvalues theta, descending.
-    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks_, n_features)
+    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks, n_features)
         The rows of `fit`, or the landmarks.
     gamma_ : float
         The kernel coefficient; 1 where the kernel has none.
@@ -289,9 +289,9 @@ class JointDistributionAdaptation(DomainEmbedding):
 
     Attributes
     ----------
-    dual_coef_ : ndarray of shape (n_samples, n_components) or (n_landmarks_, n_components)
-        Coefficients W of the rows of `X_fit_`, with W'(ridge I + K M K) W = I. Of each component
-        the largest absolute one is positive.
+    dual_coef_ : ndarray of shape (n_samples, n_components) or (n_landmarks, n_components)
+        Coefficients W of the rows of `X_fit_`, with W'(ridge I + K M K) W = I where they are all
+        rows. Of each component the largest absolute one is positive.
     eigenvalues_ : ndarray of shape (n_components,)
         The eigenvalues theta, descending.
     estimator_ : classifier
@@ -304,7 +304,7 @@ class JointDistributionAdaptation(DomainEmbedding):
         Number of embeddings that were computed.
     converged_ : bool
         Whether the pseudo-labels no longer changed.
-    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks_, n_features)
+    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks, n_features)
         The rows of `fit`, or the landmarks.
     gamma_ : float
         The kernel coefficient; 1 where the kernel has none.

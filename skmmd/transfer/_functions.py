@@ -256,6 +256,7 @@ default="rbf"
     source, target = _two_samples(Xs, Xt)
     share_s = check_weight(ws, source, name="ws")
     share_t = check_weight(wt, target, name="wt")
+    share_s, share_t = share_s / share_s.max(), share_t / share_t.max()  # their sum is finite
     share_s, share_t = share_s / share_s.sum(), share_t / share_t.sum()
     gammas = np.array([resolve_gamma(kernel, gamma, np.concatenate([source, target]))])
     # Rows without weight are left out, which saves their pairs.

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
 from skmmd._validation import stack_level
 from skmmd.kernels import Kernel, gram, kernel_products, nystroem, pivoted_landmarks
-from skmmd.transfer._newton import FeatureForm, GramForm, minimise_by_newton
+from skmmd.transfer._newton import FeatureForm, form_of, minimise_by_newton
 from skmmd.transfer._problem import MatchingProblem, Solution, feasible_start, gap
 from skmmd.transfer._smo import RowCache, minimise_by_steps
 
@@ -210,6 +210,7 @@ def match_means(
     least-squares density-ratio estimation. Machine Learning 86, 335-367.
     """
     source, options, scale = _unit_weights(source, options)
+    options = replace(options, tol=_tolerance(source, options))
     _check_bounds(source, options, scale)
     low_rank = options.solver == "nystroem"
     if options.solver == "auto":
@@ -237,6 +238,19 @@ def _unit_weights(
     low, high = options.sum_bounds
     scaled = replace(options, sum_bounds=(low / scale, high / scale))
     return Domain(source.rows, source.weight / scale), scaled, scale
+
+
+def _tolerance(source: Domain, options: MatchingOptions) -> float:
+    """Return the tolerance, tighter where the kernel or the ridge is small.
+
+    A kernel of values far below 1 would have no gradient beyond it, and a violation moves the
+    weights by as much as its ratio to the ridge.
+    """
+    blocks = gram(options.kernel, np.array([options.gamma]), source.rows)
+    scales = [1.0, _spread(blocks.diagonal()[0], source.weight)]
+    if options.alpha > 0.0:
+        scales.append(options.alpha * source.size)
+    return options.tol * max(min(scales), float(np.finfo(np.float64).tiny))
 
 
 def _check_bounds(source: Domain, options: MatchingOptions, scale: float) -> None:
@@ -286,7 +300,10 @@ def _match_exactly(
     )
     if not solution.converged and cache.complete:
         n_steps = solution.n_iter
-        solution = minimise_by_newton(problem, GramForm(cache.rows), solution.mass, tol=options.tol)
+        form = form_of(cache.rows, options.n_jobs)
+        # A kernel of low rank is solved as well from the start; steps may lead astray there.
+        near = start if isinstance(form, FeatureForm) else solution.mass
+        solution = minimise_by_newton(problem, form, near, tol=options.tol)
         n_steps += solution.n_iter
     else:
         n_steps = solution.n_iter

@@ -239,7 +239,7 @@ def least_squares_of(
     """
     # Landmarks are drawn in one way: the estimators have no random_state.
     draws = np.random.default_rng(0)
-    features, landmarks = landmark_features(kernel, gamma, rows, n_landmarks, draws)
+    features, landmarks = landmark_features(kernel, gamma, rows, n_landmarks, draws, weight)
     source = domains.source
     if features is not None:
         at_source = np.zeros(len(rows))

@@ -26,6 +26,7 @@ def landmark_features(
     rows: FloatArray,
     n_landmarks: int | None,
     draws: np.random.Generator,
+    weight: FloatArray | None = None,
 ) -> tuple[Nystroem | None, FloatArray]:
     """Return features of low rank for `rows`, or None where the whole Gram matrix is to be used.
 
@@ -42,6 +43,8 @@ def landmark_features(
         spectrum asks for, at most 500.
     draws : numpy.random.Generator
         Draws the landmarks.
+    weight : ndarray of shape (n_rows,), default=None
+        Weights of the rows; those without are no landmarks.
 
     Returns
     -------
@@ -50,16 +53,17 @@ def landmark_features(
     landmarks : ndarray of shape (n_landmarks, n_features)
         The landmarks; without features, all rows.
     """
+    if n_landmarks is None and len(rows) <= _MAX_EXACT_ROWS:
+        return None, rows
+    among = rows if weight is None else rows[weight > 0.0]
     if n_landmarks is None:
-        if len(rows) <= _MAX_EXACT_ROWS:
-            return None, rows
         most, missed = _MAX_LANDMARKS, _MISSED
-        chosen = pivoted_landmarks(kernel, gamma, rows, most, tol=missed, generator=draws)
-    elif n_landmarks >= len(rows):
-        chosen = np.arange(len(rows))
+        chosen = pivoted_landmarks(kernel, gamma, among, most, tol=missed, generator=draws)
+    elif n_landmarks >= len(among):
+        chosen = np.arange(len(among))
     else:
-        chosen = pivoted_landmarks(kernel, gamma, rows, n_landmarks, generator=draws)
-    landmarks = np.ascontiguousarray(rows[chosen])
+        chosen = pivoted_landmarks(kernel, gamma, among, n_landmarks, generator=draws)
+    landmarks = np.ascontiguousarray(among[chosen])
     return nystroem(kernel, np.array([gamma]), rows, landmarks), landmarks
 
 

@@ -49,15 +49,16 @@ class KernelMeanMatching(Estimator):
     kernel : {"rbf", "laplacian", "imq", "rq", "linear", "polynomial"} or callable, default="rbf"
         With g = `gamma` and d the Euclidean distance: rbf exp(-g d^2), laplacian
         exp(-g L1 distance), imq (1 + 2 g d^2)^(-1/2), rq (1 + 2 g d^2)^(-1), linear x.y,
-        polynomial (g x.y + 1)^3. A callable takes two arrays of rows and returns their Gram matrix.
+        polynomial (g x.y + 1)^3. A callable takes two arrays of rows and returns their Gram matrix,
+        which must be positive semi-definite.
     gamma : float or "median", default="median"
         Kernel coefficient. "median": 1 / (2 m^2) with m the median distance of the rows of both
         domains; 1 / m with city block distances for the Laplacian.
     alpha : float or "cv", default=0.01
         Ridge, as a share of the number of source rows. "cv" takes the value with the least
         squared error as a density ratio on held-out rows (see :meth:`score`), which needs no
-        labels; which rows are held out depends on the seed, and on how often a row occurs. With 0
-        there is no ridge, and no weight function.
+        labels, and leaves the sum free; which rows are held out depends on the seed, and on how
+        often a row occurs. With 0 there is no ridge, and no weight function.
     max_weight : float, default=1000.0
         Largest weight B.
     sum_bounds : tuple of (float, float), default=None
@@ -106,7 +107,7 @@ class KernelMeanMatching(Estimator):
         With ``alpha="cv"``: "alpha", and the "criterion" of each.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X has names that are all strings.
 
     See Also
@@ -345,16 +346,28 @@ class KernelMeanMatching(Estimator):
         y : None
             Ignored.
         sample_domain : array-like of shape (n_samples,), default=None
-            0 or more for source rows, negative for target rows. None: all are source.
+            0 or more for source rows, negative for target rows. Searches and cross-validation hand
+            it over with metadata routing only.
 
         Returns
         -------
         float
-            The score; NaN without target rows.
+            The score; NaN if neither the fit nor this call has target rows.
+
+        Raises
+        ------
+        ValueError
+            If the fit had target rows and `sample_domain` is missing, or the fit had no ridge.
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, order="C", reset=False)
         owner = type(self).__name__
+        if sample_domain is None and self._weigh is not None:
+            raise ValueError(
+                f"{owner}.score needs sample_domain. GridSearchCV and cross_validate hand it over "
+                "with metadata routing only: within sklearn.config_context("
+                "enable_metadata_routing=True), call search.fit(X, sample_domain=..., groups=...)."
+            )
         domains = read_domains(sample_domain, len(rows), owner=owner, verb="scored")
         if not domains.target.size:
             return float("nan")

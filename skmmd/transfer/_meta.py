@@ -140,7 +140,7 @@ class TransferClassifier(ClassifierMixin, TransferPredictor):
         Labels of the source rows.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X has names that are all strings.
 
     See Also
@@ -293,7 +293,7 @@ class TransferRegressor(RegressorMixin, TransferPredictor):
         Weights of the source rows by the reweighter; ones without.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X has names that are all strings.
 
     See Also

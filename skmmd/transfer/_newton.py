@@ -6,8 +6,8 @@ With K = F F' and ridge > 0 the minimum over the masses equals that of a functio
 
 which is convex with the continuous gradient z - F'm(z), where m(z) is a clipped linear function.
 Its generalised Hessian is that of the rows which are at no bound, so that Newton's method finds the
-rows at bounds within a few steps. With little ridge or none, a sequence of problems with a ridge
-pulls towards the masses before (the proximal point method).
+rows at bounds within a few steps. Without ridge, or where a tiny one leaves too many steps, a
+sequence of problems with a ridge pulls towards the masses before (the proximal point method).
 
 z = F'v can stand for its coefficients v over rows: then K itself takes the place of F.
 """
@@ -22,17 +22,17 @@ from scipy import linalg
 from skmmd._chunked import gather_blocks, reduce_blocks, row_blocks
 from skmmd.transfer._problem import MatchingProblem, Solution, nearest_masses, violation
 
-__all__ = ["Direction", "FeatureForm", "GramForm", "minimise_by_newton"]
+__all__ = ["Direction", "FeatureForm", "GramForm", "form_of", "minimise_by_newton"]
 
 FloatArray = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_MAX_NEWTON, _MAX_ALL, _MAX_HALVINGS = 60, 600, 30
+_MAX_NEWTON, _MAX_ALL, _MAX_CUTS = 60, 600, 40
+_FLAT = 0.1
 _ROUNDING = 256.0 * float(np.finfo(np.float64).eps)
 _FIRST_PULL, _LAST_PULL = 1e-4, 1e-9
 _FEW, _MANY = 6, 12
-# A ridge beyond this share of the linear term lets Newton's method end in a few steps by itself.
-_FIRM = 1e-5
+_LOOSE = 0.01
 _BLOCK = 2048
 
 
@@ -72,10 +72,6 @@ class Form(Protocol):
         """Return F z."""
         ...
 
-    def square(self, point: FloatArray, field: FloatArray) -> float:
-        """Return the squared length of z."""
-        ...
-
     def direction(
         self,
         point: FloatArray,
@@ -108,10 +104,6 @@ class GramForm:
     def field(self, point: FloatArray) -> FloatArray:
         """Return ``K @ point``."""
         return np.asarray(self._K @ point)
-
-    def square(self, point: FloatArray, field: FloatArray) -> float:
-        """Return the squared length of z."""
-        return float(point @ field)
 
     def direction(
         self,
@@ -175,10 +167,6 @@ class FeatureForm:
         parts = gather_blocks(lambda rows: self._F[rows] @ point, self._blocks, n_jobs=self._n_jobs)
         return np.concatenate(parts)
 
-    def square(self, point: FloatArray, field: FloatArray) -> float:
-        """Return the squared length of z."""
-        return float(point @ point)
-
     def direction(
         self,
         point: FloatArray,
@@ -213,6 +201,29 @@ class FeatureForm:
         )
 
 
+def form_of(K: FloatArray, n_jobs: int | None = None) -> GramForm | FeatureForm:
+    """Return a Gram matrix by features where its rank is low, which keeps more digits then.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n_source, n_source)
+        The Gram matrix.
+    n_jobs : int, default=None
+        Number of threads.
+
+    Returns
+    -------
+    GramForm or FeatureForm
+        By a pivoted Cholesky factor if it has at most half as many columns as rows.
+    """
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(K, lower=1)
+    if 2 * rank > len(K):
+        return GramForm(K)
+    F = np.zeros((len(K), max(int(rank), 1)))
+    F[pivots - 1] = np.tril(factor)[:, : F.shape[1]]
+    return FeatureForm(F, n_jobs)
+
+
 def minimise_by_newton(
     problem: MatchingProblem, form: Form, start: FloatArray, *, tol: float
 ) -> Solution:
@@ -241,10 +252,12 @@ def minimise_by_newton(
     Rockafellar, R. T. (1976). Monotone operators and the proximal point algorithm. SIAM J. Control
     and Optimization 14(5).
     """
-    if problem.ridge.min() > _FIRM * float(np.abs(problem.kappa).max()):
-        mass, shift, n_iter, _ = _newton(problem, form, start, tol)
-    else:
-        mass, shift, n_iter = _proximal(problem, form, start, tol)
+    n_iter, ended = 0, False
+    if problem.ridge.min() > 0.0:
+        mass, shift, n_iter, ended = _newton(problem, form, start, tol)
+    if not ended:
+        mass, shift, more = _proximal(problem, form, start, tol)
+        n_iter += more
     field = form.field(form.point(mass))
     gradient = field + problem.ridge * mass - problem.kappa
     done = violation(problem, mass, gradient) <= max(tol, _rounding(problem, field))
@@ -263,9 +276,7 @@ def _newton(
     ridge = problem.ridge
     point = form.point(start)
     field = form.field(point)
-    square = form.square(point, field)
     mass, shift, tied = nearest_masses((problem.kappa - field) / ridge, ridge, problem)
-    value = _psi(problem, square, field, mass)
     n_iter = 0
     for n_iter in range(1, _MAX_NEWTON + 1):
         error = form.field(form.point(mass)) - field
@@ -273,28 +284,51 @@ def _newton(
             return mass, shift, n_iter - 1, True
         free = (mass > 0.0) & (mass < problem.upper)
         direction = form.direction(point, field, mass, free, ridge, tied)
-        length, improved = 1.0, False
-        for _ in range(_MAX_HALVINGS):
-            new_field = field + length * direction.field
-            new_square = square + length * (2.0 * direction.along + length * direction.square)
-            found = nearest_masses((problem.kappa - new_field) / ridge, ridge, problem)
-            new_value = _psi(problem, new_square, new_field, found[0])
-            rounding = 16.0 * np.finfo(np.float64).eps * abs(value)
-            if new_value <= value + 1e-4 * length * direction.slope + rounding:
-                improved = True
-                break
-            length *= 0.5
-        if not improved:
-            break
+        length, found = _search(problem, field, direction)
+        if length == 0.0:  # as near as rounding lets it come
+            return mass, shift, n_iter, True
         point = point + length * direction.step
-        field, square, value = new_field, new_square, new_value
+        field = field + length * direction.field
         mass, shift, tied = found
     return mass, shift, n_iter, False
 
 
-def _psi(problem: MatchingProblem, square: float, field: FloatArray, mass: FloatArray) -> float:
-    linear = float((problem.kappa - field) @ mass)
-    return 0.5 * square + linear - 0.5 * float(problem.ridge @ (mass * mass))
+def _search(
+    problem: MatchingProblem, field: FloatArray, direction: Direction
+) -> tuple[float, tuple[FloatArray, float, bool]]:
+    """Return the length of a step, and the masses after it; 0 if none lowers psi.
+
+    The full step where psi still falls at its end, otherwise where its derivative has become
+    small: psi is convex, and a derivative costs no product with K.
+    """
+    ridge = problem.ridge
+
+    def after(length: float) -> tuple[tuple[FloatArray, float, bool], float]:
+        wanted = (problem.kappa - field - length * direction.field) / ridge
+        found = nearest_masses(wanted, ridge, problem)
+        slope = direction.along + length * direction.square - float(found[0] @ direction.field)
+        return found, slope
+
+    found, slope = after(1.0)
+    if slope <= _FLAT * abs(direction.slope):
+        return 1.0, found
+    low, high = (0.0, direction.slope), (1.0, slope)
+    best = 0.0, found
+    for step in range(_MAX_CUTS):
+        share = low[1] / (low[1] - high[1])
+        # Halving now and then keeps a bracket with one far end from creeping.
+        share = 0.5 if step % 3 == 2 else min(max(share, 0.01), 0.99)
+        length = low[0] + share * (high[0] - low[0])
+        found, slope = after(length)
+        if slope <= 0.0:
+            low, best = (length, slope), (length, found)
+        else:
+            high = (length, slope)
+        if low[0] > 0.0 and -low[1] <= 0.5 * abs(direction.slope):
+            break
+        if abs(slope) <= _FLAT * abs(direction.slope):
+            return length, found
+    return best
 
 
 def _proximal(
@@ -307,9 +341,14 @@ def _proximal(
     mass, shift, n_iter = start, 0.0, 0
     scale = float(np.abs(problem.kappa).max()) or 1.0
     pull = _FIRST_PULL * scale
+    field = form.field(form.point(mass))
+    worst = violation(problem, mass, field + problem.ridge * mass - problem.kappa)
     while n_iter < _MAX_ALL:
         pulled = replace(problem, kappa=problem.kappa + pull * mass, ridge=problem.ridge + pull)
-        found, found_shift, steps, ended = _newton(pulled, form, mass, 0.1 * tol)
+        # Not more exactly than pays: the next pull is towards other masses.
+        found, found_shift, steps, ended = _newton(
+            pulled, form, mass, max(0.1 * tol, _LOOSE * worst)
+        )
         n_iter += steps
         if not ended:
             pull *= 10.0
@@ -319,7 +358,8 @@ def _proximal(
         mass, shift = found, found_shift
         field = form.field(form.point(mass))
         gradient = field + problem.ridge * mass - problem.kappa
-        if violation(problem, mass, gradient) <= max(tol, _rounding(problem, field)):
+        worst = violation(problem, mass, gradient)
+        if worst <= max(tol, _rounding(problem, field)):
             break
         if steps > _MANY:
             pull *= 2.0

@@ -140,9 +140,9 @@ class MMDRegularizedClassifier(ClassifierMixin, MMDRegularizedPredictor):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels of source rows, sorted.
-    dual_coef_ : ndarray of shape (n_samples, n_classes) or (n_landmarks_, n_classes)
+    dual_coef_ : ndarray of shape (n_samples, n_classes) or (n_landmarks, n_classes)
         Coefficients of the rows of `X_fit_`: ``f(x) = k(x, X_fit_) @ dual_coef_``.
-    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks_, n_features)
+    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks, n_features)
         The rows of `fit`, or the landmarks.
     pseudo_labels_ : ndarray of shape (n_target,)
         Predictions for the target rows, in their order.
@@ -353,10 +353,10 @@ class MMDRegularizedRegressor(RegressorMixin, MMDRegularizedPredictor):
 
     Attributes
     ----------
-    dual_coef_ : ndarray of shape (n_samples, ...) or (n_landmarks_, ...)
+    dual_coef_ : ndarray of shape (n_samples, ...) or (n_landmarks, ...)
         Coefficients of the rows of `X_fit_`, ``f(x) = k(x, X_fit_) @ dual_coef_``; with a second
         axis for several outputs.
-    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks_, n_features)
+    X_fit_ : ndarray of shape (n_samples, n_features) or (n_landmarks, n_features)
         The rows of `fit`, or the landmarks.
     gamma_ : float
         The kernel coefficient; 1 where the kernel has none.

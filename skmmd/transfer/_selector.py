@@ -62,7 +62,7 @@ class MMDSampleSelector(Estimator):
         The kernel coefficient.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X has names that are all strings.
 
     References
