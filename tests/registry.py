@@ -342,7 +342,8 @@ def _weighted_pipeline(estimator):
 
 
 def _transfer_instances():
-    yield _matching("default", tol=1e-6, traits={"determined": ("gamma_",), "functions": (), **RBF})
+    stopped_early = {"determined": ("gamma_",), "functions": (), "repeats": True}
+    yield _matching("default", tol=1e-6, traits={**stopped_early, **RBF})
     yield _matching("exact", solver="smo", traits=RBF)
     for kernel in ("laplacian", "imq", "rq", "linear", "polynomial"):
         invariances = KERNEL_TRAITS[kernel] if kernel != "linear" else {}
@@ -435,6 +436,7 @@ def _transfer_instances():
                 "min_checks": UNLABELLED,
                 "determined": ("mmd_path_", "gamma_"),
                 "several_blocks": 8000 if method == "greedy" else 700,
+                "repeats": method == "herding",
                 **RBF,
             },
         )
