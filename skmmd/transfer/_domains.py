@@ -42,7 +42,12 @@ class Domains:
 
 
 def read_domains(
-    sample_domain: ArrayLike | None, n_rows: int, *, owner: str, verb: str = "fitted"
+    sample_domain: ArrayLike | None,
+    n_rows: int,
+    *,
+    owner: str,
+    verb: str = "fitted",
+    warn: bool = True,
 ) -> Domains:
     """Return which rows are source (0 or more) and which are target (negative).
 
@@ -57,6 +62,8 @@ def read_domains(
         Who asks, for the messages.
     verb : str, default="fitted"
         What was done without it.
+    warn : bool, default=True
+        Whether to warn if there is no `sample_domain`.
 
     Returns
     -------
@@ -72,13 +79,13 @@ def read_domains(
     """
     every = np.arange(n_rows)
     if sample_domain is None:
-        warnings.warn(
-            f"{owner} was {verb} without sample_domain: all rows count as source, and nothing is "
-            "transferred. Pass sample_domain, 0 or more for source rows and negative for target "
-            "rows; stack_domains makes it from two samples.",
-            UserWarning,
-            stacklevel=stack_level(),
-        )
+        if warn:
+            message = (
+                f"{owner} was {verb} without sample_domain: all rows count as source, and nothing "
+                "is transferred. Pass sample_domain, 0 or more for source rows and negative for "
+                "target rows; stack_domains makes it from two samples."
+            )
+            warnings.warn(message, UserWarning, stacklevel=stack_level())
         return Domains(every, every[:0])
     is_source = check_domain(sample_domain, n_rows, owner=owner)
     domains = Domains(every[is_source], every[~is_source])

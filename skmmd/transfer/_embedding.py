@@ -440,7 +440,9 @@ class JointDistributionAdaptation(DomainEmbedding):
         """Fit the classifier on source rows, and return the codes it predicts for target rows."""
         lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
         embedded = embedded / np.where(lengths > 0.0, lengths, 1.0)
-        classifier = KNeighborsClassifier(1) if self.estimator is None else clone(self.estimator)
+        # By brute force: trees are asked in threads of their own, for no gain here.
+        nearest = KNeighborsClassifier(1, algorithm="brute")
+        classifier = nearest if self.estimator is None else clone(self.estimator)
         if not is_classifier(classifier):
             raise ValueError(
                 "JointDistributionAdaptation takes a classifier, which gives the target "

@@ -154,7 +154,8 @@ def read_sum_bounds(sum_bounds: Any) -> tuple[float, float]:
     """Return the bounds of the sum of the weights; infinite where there are none."""
     if sum_bounds is None:
         return -np.inf, np.inf
-    bounds = list(sum_bounds) if isinstance(sum_bounds, tuple | list | np.ndarray) else []
+    several = isinstance(sum_bounds, tuple | list) or np.ndim(sum_bounds) == 1
+    bounds = list(sum_bounds) if several else []
     numbers = [bound is None or isinstance(bound, Real) for bound in bounds]
     if len(bounds) != 2 or not all(numbers) or any(b is not None and b != b for b in bounds):
         raise ValueError(

@@ -348,7 +348,11 @@ def _match_by_landmarks(
     goal = projection.T @ sums
     share = source.size / target.size
     form = FeatureForm(F, options.n_jobs)
-    problem = _problem(source, share * form.field(goal), options)
+    kappa = share * form.field(goal)
+    # What is rounding would be weight where the domains do not overlap at all.
+    size = np.sqrt(np.einsum("ij,ij->i", F, F)) * np.linalg.norm(goal) * share
+    kappa[np.abs(kappa) <= _ROUNDING * size] = 0.0
+    problem = _problem(source, kappa, options)
     start = feasible_start(problem, source.weight)
     solution = minimise_by_newton(problem, form, start, tol=options.tol)
     before, point = form.point(source.weight), form.point(solution.mass)

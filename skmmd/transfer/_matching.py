@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float64]
 _FEW_EFFECTIVE = 0.1
 # Beyond so many times what samples of one distribution have, and so much of what was there before.
 _CLEARLY_ABOVE, _MUCH_LEFT = 4.0, 0.4
+_NEGLIGIBLE_WEIGHT = 1e-9
 
 
 class KernelMeanMatching(Estimator):
@@ -210,6 +211,7 @@ class KernelMeanMatching(Estimator):
             source still differs from the target.
         """
         rows = validate_data(self, X, dtype=np.float64, order="C")
+        self.__dict__.pop("cv_results_", None)  # of an earlier fit
         domains = read_domains(sample_domain, len(rows), owner=type(self).__name__)
         weight = check_weight(sample_weight, rows, name="sample_weight")
         source, target = _domain(rows, weight, domains.source), None
@@ -234,7 +236,6 @@ class KernelMeanMatching(Estimator):
         )
         draws = generator(self.random_state)
         matching, self.alpha_, results = match_domains(source, target, options, self.alpha, draws)
-        self.__dict__.pop("cv_results_", None)
         if results is not None:
             self.cv_results_ = results
         self._store(matching, rows[domains.source], weight[domains.source])
@@ -267,7 +268,7 @@ class KernelMeanMatching(Estimator):
         self.converged_ = matching.converged
 
     def _warn_of_little_overlap(self, matching: Matching, source: Domain) -> None:
-        if self.effective_sample_size_ == 0.0:
+        if not matching.weights.max() > _NEGLIGIBLE_WEIGHT:
             message = (
                 "All weights are zero: no source row is near any target row, as far as the kernel "
                 "looks. Weights can't bring such domains together; check that both have the same "
@@ -332,6 +333,7 @@ class KernelMeanMatching(Estimator):
         y: None = None,
         *,
         sample_domain: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return how well the weights of other rows estimate the density ratio, without labels.
 
@@ -348,6 +350,8 @@ class KernelMeanMatching(Estimator):
         sample_domain : array-like of shape (n_samples,), default=None
             0 or more for source rows, negative for target rows. Searches and cross-validation hand
             it over with metadata routing only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight acts as so many copies of the row, in either domain.
 
         Returns
         -------
@@ -371,8 +375,8 @@ class KernelMeanMatching(Estimator):
         domains = read_domains(sample_domain, len(rows), owner=owner, verb="scored")
         if not domains.target.size:
             return float("nan")
-        ones = np.ones(len(rows))
-        source, target = (_domain(rows, ones, part) for part in (domains.source, domains.target))
+        weight = check_weight(sample_weight, rows, name="sample_weight")
+        source, target = (_domain(rows, weight, part) for part in (domains.source, domains.target))
         if self._weigh is None:
             return 0.5
         return -ratio_criterion(self._weight_function(), source, target)

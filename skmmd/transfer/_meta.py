@@ -64,7 +64,9 @@ class TransferPredictor(Estimator):
         self, X: ArrayLike, sample_domain: ArrayLike | None, sample_weight: ArrayLike | None
     ) -> tuple[NDArray[Any], Domains, FloatArray | None]:
         rows = validate_data(self, X, dtype=[np.float64, np.float32], order="C")
-        domains = read_domains(sample_domain, len(rows), owner=type(self).__name__)
+        # A reweighter warns of missing domains itself.
+        warn = self.reweighter is None
+        domains = read_domains(sample_domain, len(rows), owner=type(self).__name__, warn=warn)
         if sample_weight is None:
             return rows, domains, None
         weight = check_weight(sample_weight, rows, name="sample_weight")

@@ -44,10 +44,20 @@ def _weight_parameter(estimator: Any) -> tuple[str, Any]:
     if _routes_weights(estimator):
         return name, last
     steps = []
-    while isinstance(last, Pipeline):
-        step, last = last.steps[-1]
-        steps.append(step)
-    return "__".join([*steps, name]), last
+    while True:
+        if isinstance(last, Pipeline):
+            step, last = last.steps[-1]
+            steps.append(step)
+        elif isinstance(getattr(last, "estimator", None), Pipeline) and _passes_on(last):
+            last = last.estimator  # a search hands on what it is given
+        else:
+            return "__".join([*steps, name]), last
+
+
+def _passes_on(estimator: Any) -> bool:
+    """Tell whether `fit` takes parameters that it does not name."""
+    kinds = [p.kind for p in inspect.signature(estimator.fit).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def fit_weighted(
@@ -79,9 +89,7 @@ def fit_weighted(
     if weight is None:
         return estimator.fit(X, y)
     name, taker = _weight_parameter(estimator)
-    # What fit does not name it may pass on, as a search over parameters does.
-    kinds = [p.kind for p in inspect.signature(taker.fit).parameters.values()]
-    if not (has_fit_parameter(taker, "sample_weight") or inspect.Parameter.VAR_KEYWORD in kinds):
+    if not (has_fit_parameter(taker, "sample_weight") or _passes_on(taker)):
         raise ValueError(
             f"{type(taker).__name__}.fit has no sample_weight, so that source rows can't be "
             "weighted. Take an estimator that has (LogisticRegression, Ridge, trees, SVC, ...), or "

@@ -260,7 +260,7 @@ def minimise_by_newton(
         n_iter += more
     field = form.field(form.point(mass))
     gradient = field + problem.ridge * mass - problem.kappa
-    done = violation(problem, mass, gradient) <= max(tol, _rounding(problem, field))
+    done = ended or violation(problem, mass, gradient) <= max(tol, _rounding(problem, field))
     return Solution(mass, gradient, shift, n_iter, done)
 
 

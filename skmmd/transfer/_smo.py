@@ -22,7 +22,7 @@ _TILE_VALUES = 2**17
 
 
 class RowCache:
-    """Rows of a Gram matrix: all of them where they fit, otherwise those used last.
+    """Rows of a Gram matrix: all of them where they fit, otherwise those made last.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class RowCache:
             out[...] = tile
 
     def fetch(self, row: int) -> None:
-        """Make a row, in the place of the one whose turn was longest ago."""
+        """Make a row, in the place of the one that was made first."""
         if len(self._used) < self.n_slots:
             slot = len(self._used)
         else:

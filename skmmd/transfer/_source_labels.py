@@ -1,12 +1,15 @@
 """What `y` says of the source rows; target rows may hold anything."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from skmmd._validation import stack_level
 from skmmd.transfer._domains import Domains
 
 __all__ = ["source_classes", "source_values"]
@@ -23,6 +26,19 @@ def _present(y: ArrayLike | None, n_rows: int, owner: str) -> ArrayLike:
         )
     check_consistent_length(y, np.empty(n_rows))
     return y
+
+
+def _column(y: ArrayLike) -> NDArray[Any]:
+    """Return `y` with one axis; a column is warned of, at the line of the caller."""
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
+            "y to (n_samples,), for example using ravel().",
+            DataConversionWarning,
+            stacklevel=stack_level(),
+        )
+    return np.asarray(column_or_1d(y))
 
 
 def source_classes(
@@ -54,7 +70,7 @@ def source_classes(
         If there is no `y`, it does not fit, a source row has no label, labels are no classes, or
         there is one class only.
     """
-    labels = column_or_1d(_present(y, len(weight), owner), warn=True)[domains.source]
+    labels = _column(_present(y, len(weight), owner))[domains.source]
     assert_all_finite(labels, input_name="y")
     if labels.dtype == object and type_of_target(labels) == "unknown":
         # Numbers beside placeholders, such as None, in the target rows.
@@ -96,7 +112,7 @@ def source_values(y: ArrayLike | None, domains: Domains, n_rows: int, *, owner: 
     """
     values = np.asarray(_present(y, n_rows, owner))
     if values.ndim != 2 or values.shape[1] == 1:
-        values = column_or_1d(values, warn=True)
+        values = _column(values)
     values = values[domains.source]
     try:
         values = values.astype(np.float64)

@@ -56,7 +56,7 @@ def test_all_rows_as_landmarks_are_the_whole_matrix(kind, kernel, mmd_weight):
     options = {"kernel": kernel, "mmd_weight": mmd_weight}
     exact = fit(kind(**options), data, weight)
     landmarks = fit(kind(**options, n_landmarks=90), data, weight)
-    assert (exact.n_landmarks_, landmarks.n_landmarks_) == (0, 90)
+    assert (exact.n_landmarks_, landmarks.n_landmarks_) == (0, np.sum(weight > 0))
     expected = values_of(exact, data[0])
     scale = np.abs(expected).max()
     np.testing.assert_allclose(values_of(landmarks, data[0]), expected, atol=1e-8 * scale)
