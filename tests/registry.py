@@ -183,8 +183,6 @@ class Instance:
     repeats: bool = False
     # Numbers of rows -> their `sample_domain`, which `fit` takes beside X and y.
     make_domain: Callable[..., np.ndarray] | None = None
-    # scikit-learn's near neighbours set filters of warnings, which threads at once mix up.
-    mixes_filters: bool = False
     refuses: tuple[str, ...] = ()  # methods that there are, but that these parameters leave dumb
 
     def __str__(self):
@@ -409,7 +407,6 @@ def _transfer_instances():
         if name in ("default", "components", "landmarks"):
             traits |= {"make_data": two_domains, "min_checks": TRANSFORMER + 2}
             traits |= {"determined": (*traits["determined"], "n_iter_", "converged_")}
-            traits |= {"mixes_filters": True}
             estimator = JointDistributionAdaptation(**{"random_state": 0, **parameters})
             yield _transfer(name, estimator, traits=traits)
             if name == "default":
@@ -419,9 +416,8 @@ def _transfer_instances():
         rounds = ("n_iter_", "converged_") if kind is MMDRegularizedClassifier else ()
         traits = {"determined": ("gamma_", *rounds), "grid": {"alpha": [0.01, 0.1]}}
         yield _predictor("default", kind, traits={**traits, **RBF})
-        # Landmarks are other rows where rows are copied, and eight are few to tell classes apart.
-        few = {**traits, "row_order_free": False, "battery": False}
-        yield _predictor("landmarks", kind, n_landmarks=8, traits=few)
+        few = {**traits, "row_order_free": False}
+        yield _predictor("landmarks", kind, n_landmarks=10, traits=few)
         if kind is MMDRegularizedClassifier:
             for part in ("conditional", "marginal"):
                 parameters = {part: False}
