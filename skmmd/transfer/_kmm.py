@@ -298,17 +298,16 @@ def _match_exactly(
         tol=options.tol,
         max_steps=max(per_row * len(start), 1000),
     )
+    n_steps = solution.n_iter
     if not solution.converged and cache.complete:
-        n_steps = solution.n_iter
         form = form_of(cache.rows, options.n_jobs)
         # A kernel of low rank is solved as well from the start; steps may lead astray there.
         near = start if isinstance(form, FeatureForm) else solution.mass
         solution = minimise_by_newton(problem, form, near, tol=options.tol)
         n_steps += solution.n_iter
+    if cache.complete:
+        embedding = cache.rows @ source.weight
     else:
-        n_steps = solution.n_iter
-    embedding = cache.rows @ source.weight if cache.complete else None
-    if embedding is None:
         embedding = kernel_products(blocks, source.weight, n_jobs=options.n_jobs)
     field = solution.gradient - problem.ridge * solution.mass + kappa
     squares = (
