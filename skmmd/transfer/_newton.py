@@ -253,7 +253,7 @@ def minimise_by_newton(
     and Optimization 14(5).
     """
     n_iter, ended = 0, False
-    if problem.ridge.min() > 0.0:
+    if problem.ridge.min() > _ROUNDING * float(np.abs(problem.kappa).max()):
         mass, shift, n_iter, ended = _newton(problem, form, start, tol)
     if not ended:
         mass, shift, more = _proximal(problem, form, start, tol)
@@ -283,7 +283,10 @@ def _newton(
         if np.abs(error).max() <= max(tol, _rounding(problem, field)):
             return mass, shift, n_iter - 1, True
         free = (mass > 0.0) & (mass < problem.upper)
-        direction = form.direction(point, field, mass, free, ridge, tied)
+        try:
+            direction = form.direction(point, field, mass, free, ridge, tied)
+        except linalg.LinAlgError:  # a ridge too small for rounding, or a kernel not definite
+            return mass, shift, n_iter, False
         length, found = _search(problem, field, direction)
         if length == 0.0:  # as near as rounding lets it come
             return mass, shift, n_iter, True

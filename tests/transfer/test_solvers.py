@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skmmd.kernels import gram
+from skmmd.transfer import kmm_weights, weighted_mmd
 from skmmd.transfer._newton import FeatureForm, GramForm, minimise_by_newton
 from skmmd.transfer._problem import MatchingProblem, feasible_start, gap
 from skmmd.transfer._smo import RowCache, minimise_by_steps
@@ -176,6 +177,18 @@ def test_copies_without_ridge():
     assert np.linalg.matrix_rank(K) < 25
     for form in (GramForm(K), FeatureForm(features_of(K))):
         assert_solves(newton(form, problem, tol=1e-8), K, problem, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["smo", "nystroem"])
+@pytest.mark.parametrize("bounds", [None, (100.0, 100.0), (0.0, 20.0)])
+@pytest.mark.filterwarnings("ignore:Kernel mean matching stopped")
+def test_a_ridge_of_rounding_is_like_none(solver, bounds):
+    rng = np.random.default_rng(0)
+    Xs, Xt = np.repeat(rng.normal(size=(20, 2)), 5, axis=0), rng.normal(size=(60, 2)) + 0.4
+    options = {"gamma": 0.4, "solver": solver, "sum_bounds": bounds, "random_state": 0}
+    with_ridge, without = (kmm_weights(Xs, Xt, alpha=alpha, **options) for alpha in (1e-20, 0.0))
+    found, least = (weighted_mmd(Xs, Xt, w, gamma=0.4) for w in (with_ridge, without))
+    assert found == pytest.approx(least, abs=1e-7)
 
 
 @pytest.mark.parametrize("tied", [False, True])
