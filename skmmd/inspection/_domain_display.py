@@ -12,7 +12,7 @@ from sklearn.utils import gen_batches
 
 from skmmd._validation import check_domain, check_same_columns, check_weight
 from skmmd.inspection._axes import FIRST, INK, MARKERS, REST, figure_and_axes, figure_and_panels
-from skmmd.inspection._embedding_display import _rows, _view
+from skmmd.inspection._views import rows_of, view_of
 
 __all__ = ["DomainDisplay"]
 
@@ -179,7 +179,7 @@ class DomainDisplay:
             If `X` and `sample_domain` do not fit each other or the estimator, or all weights
             are 0.
         """
-        rows = _rows(X, "X")
+        rows = rows_of(X, "X")
         source = _source_rows(sample_domain, rows.shape[0])
         mapped, weights = _mapped_and_weights(estimator, X, source)
         if mapped is None and weights is None:
@@ -187,7 +187,7 @@ class DomainDisplay:
                 f"{type(estimator).__name__} has neither weights of source rows nor transform; "
                 "pass a fitted reweighter, a meta-estimator that has one, or a transformer."
             )
-        after = None if mapped is None else _rows(mapped, "the embedding")
+        after = None if mapped is None else rows_of(mapped, "the embedding")
         names = (X, X if mapped is None else mapped)
         return cls._from_rows(rows, after, source, weights, names)
 
@@ -248,7 +248,7 @@ class DomainDisplay:
         weights: FloatArray | None,
         names: tuple[Any, Any],
     ) -> Self:
-        view, names_before = _view(names[0], before, "feature")
+        view, names_before = view_of(names[0], before, "feature")
         parts: dict[str, Any] = {
             "source_before": view[source],
             "target_before": view[~source],
@@ -256,7 +256,7 @@ class DomainDisplay:
             "scores_before": _scores(before, source),
         }
         if after is not None:
-            view, parts["names_after"] = _view(names[1], after, "component")
+            view, parts["names_after"] = view_of(names[1], after, "component")
             parts["source_after"], parts["target_after"] = view[source], view[~source]
             parts["scores_after"] = _scores(after, source)
         return cls(weights=weights, **parts)
@@ -458,7 +458,7 @@ def _source_rows(sample_domain: ArrayLike | None, n_rows: int) -> NDArray[np.boo
 
 def _pooled(Xs: Any, Xt: Any, names: tuple[str, str]) -> tuple[Any, int]:
     """Return the rows of both samples in one matrix, and how many are of the first."""
-    source, target = _rows(Xs, names[0]), _rows(Xt, names[1])
+    source, target = rows_of(Xs, names[0]), rows_of(Xt, names[1])
     check_same_columns(Xs, Xt, (source.shape[1], target.shape[1]), names)
     if sparse.issparse(source) or sparse.issparse(target):
         return sparse.vstack([source, target], format="csr"), source.shape[0]
@@ -489,7 +489,7 @@ def _weights_of(estimator: Any, X: Any, source: NDArray[np.bool_]) -> FloatArray
     if hasattr(reweighter, "predict_weights") and getattr(reweighter, "alpha_", None) != 0.0:
         if hasattr(reweighter, "feature_names_in_"):
             return np.asarray(reweighter.predict_weights(X), dtype=np.float64)[source]
-        return np.asarray(reweighter.predict_weights(_rows(X, "X")[source]), dtype=np.float64)
+        return np.asarray(reweighter.predict_weights(rows_of(X, "X")[source]), dtype=np.float64)
     if not hasattr(reweighter, "weights_"):
         return None
     weights = np.asarray(reweighter.weights_, dtype=np.float64)

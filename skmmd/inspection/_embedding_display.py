@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial.distance import cdist
-from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from skmmd._validation import column_names
 from skmmd.inspection._axes import INK, MARKERS, figure_and_panels
+from skmmd.inspection._views import rows_of, view_of
 
 __all__ = ["EmbeddingDisplay"]
 
@@ -233,14 +232,14 @@ class EmbeddingDisplay:
             If the numbers of rows and labels differ, there is a NaN or infinite value, or
             `map_at_r` or `titles` has not two entries.
         """
-        rows_before, rows_after = _rows(before, "before"), _rows(after, "after")
+        rows_before, rows_after = rows_of(before, "before"), rows_of(after, "after")
         labels: NDArray[Any] = column_or_1d(
             check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True
         )
         check_consistent_length(rows_before, rows_after, labels)
         ordered = _ordered_classes(labels, classes)
-        view_before, names_before = _view(before, rows_before, "feature")
-        view_after, names_after = _view(after, rows_after, "component")
+        view_before, names_before = view_of(before, rows_before, "feature")
+        view_after, names_after = view_of(after, rows_after, "component")
         return cls(
             before=view_before,
             after=view_after,
@@ -376,37 +375,6 @@ class EmbeddingDisplay:
 def _class_style(code: int) -> dict[str, Any]:
     """Return the colour and the marker of a class."""
     return {"color": _COLORS[code % len(_COLORS)], "marker": MARKERS[code % len(MARKERS)]}
-
-
-def _rows(given: Any, name: str) -> Any:
-    """Return rows of float64, dense or sparse; a 1-D array is one column."""
-    if np.ndim(given) == 1:
-        given = np.asarray(given).reshape(-1, 1)
-    rows: Any = check_array(
-        given, accept_sparse="csr", dtype=np.float64, ensure_min_samples=2, input_name=name
-    )
-    # What is narrow needs no sparse solver, nor do the few rows that it can't take.
-    if sparse.issparse(given) and min(rows.shape) <= 2:
-        return rows.toarray()
-    return rows
-
-
-def _view(given: Any, rows: Any, what: str) -> tuple[FloatArray, list[str]]:
-    """Return one or two columns to draw, and their names."""
-    n_columns = rows.shape[1]
-    if n_columns <= 2:
-        columns: Any = column_names(given)
-        if columns is None:
-            columns = [f"{what} {column}" for column in range(n_columns)]
-        return rows.copy(), list(columns)
-    projection = PCA(2, random_state=0)
-    with np.errstate(invalid="ignore"):  # rows that are all the same have no variance to share
-        view: FloatArray = projection.fit_transform(rows)
-    shares = projection.explained_variance_ratio_
-    names = [f"principal component {place}" for place in range(2)]
-    if np.isfinite(shares).all():
-        names = [f"{name} ({share:.0%})" for name, share in zip(names, shares, strict=True)]
-    return view, names
 
 
 def _ordered_classes(labels: NDArray[Any], classes: ArrayLike | None) -> NDArray[Any]:

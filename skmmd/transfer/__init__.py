@@ -1,14 +1,17 @@
 """Transfer between two domains: their MMD is measured, and minimised.
 
-two samples -> X, y, sample_domain; folds of both domains         (_stack, _splitter)
-X, sample_domain -> Domains: rows of source and target            (_domains)
-domains -> quadratic problem -> solver -> weights, weight function  (_kmm, _problem, _smo, _newton)
-weights -> estimators, meta-estimators, functions                 (_matching, _meta, _functions)
-domains -> columns of mean differences                            (_differences)
-kernel, whole or by landmarks -> components that align            (_components, _embedding)
-kernel, whole or by landmarks -> predictor with MMD as a loss     (_least_squares, _regularized)
-candidates, rows -> prototypes, criticisms                        (_selection, _selector)
-fitted estimator -> score without labels of target rows           (_scorers)
+two samples -> X, y, sample_domain; folds of both domains            (_stack, _splitter)
+X, y, sample_domain -> rows and labels of each domain                (_domains, _source_labels)
+domains -> quadratic problem -> solver -> weights, weight function   (_kmm, _problem, _smo, _newton)
+held-out rows -> ridge                                               (_alpha)
+weights -> estimator, functions, fits of other estimators            (_matching, _functions,
+                                                                      _meta, _metadata)
+domains -> columns of mean differences; landmarks of a kernel        (_differences, _low_rank)
+kernel, differences -> components that align                         (_components, _embedding)
+kernel, differences, pseudo-labels -> predictor with MMD as a loss   (_least_squares,
+                                                                      _pseudo_labels, _regularized)
+candidates, rows -> prototypes, criticisms                           (_selection, _selector)
+fitted estimator -> score without labels of target rows              (_scorers)
 """
 
 from skmmd.transfer._embedding import JointDistributionAdaptation, TransferComponentAnalysis

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
 from skmmd._validation import stack_level
 from skmmd.kernels import Kernel, gram, kernel_products, nystroem, pivoted_landmarks
+from skmmd.transfer._low_rank import embedding_by_landmarks
 from skmmd.transfer._newton import FeatureForm, form_of, minimise_by_newton
 from skmmd.transfer._problem import MatchingProblem, Solution, feasible_start, gap
 from skmmd.transfer._smo import RowCache, minimise_by_steps
@@ -397,20 +398,10 @@ def _embedding_square(
         blocks = gram(options.kernel, gammas, domain.rows)
         sums = kernel_products(blocks, domain.weight, n_jobs=options.n_jobs)
         return float(domain.weight @ sums)
-    chosen = pivoted_landmarks(
-        options.kernel,
-        options.gamma,
-        domain.rows,
-        _MAX_LANDMARKS,
-        tol=_MISSED_WITHOUT_RIDGE,
-        generator=generator,
-    )
-    anchors = domain.rows[chosen]
-    features = nystroem(options.kernel, gammas, anchors, anchors)
-    to_rows = gram(options.kernel, gammas, anchors, domain.rows)
-    sums = kernel_products(to_rows, domain.weight, n_jobs=options.n_jobs)
-    goal = features.projections[0].T @ sums
-    return float(goal @ goal)
+    kernel, gamma = options.kernel, options.gamma
+    return embedding_by_landmarks(
+        kernel, gamma, domain.rows, domain.weight, generator, n_jobs=options.n_jobs
+    )[2]
 
 
 def _spread(diagonal: FloatArray, weight: FloatArray) -> float:

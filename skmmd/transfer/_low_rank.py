@@ -7,9 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmmd._chunked import reduce_blocks, row_blocks
-from skmmd.kernels import Kernel, Nystroem, nystroem, pivoted_landmarks
+from skmmd.kernels import (
+    Kernel,
+    Nystroem,
+    gram,
+    kernel_products,
+    nystroem,
+    pivoted_landmarks,
+)
 
-__all__ = ["feature_gram", "feature_sums", "landmark_features"]
+__all__ = ["embedding_by_landmarks", "feature_gram", "feature_sums", "landmark_features"]
 
 FloatArray = NDArray[np.float64]
 
@@ -17,6 +24,7 @@ _MAX_EXACT_ROWS = 5000
 _MAX_LANDMARKS = 500
 # Largest eigenvalue of what the landmarks miss, as a share of the number of rows.
 _MISSED = 1e-6
+_MAX_SUM_LANDMARKS, _MISSED_IN_SUM = 1000, 1e-7
 _BLOCK = 512
 
 
@@ -65,6 +73,51 @@ def landmark_features(
         chosen = pivoted_landmarks(kernel, gamma, among, n_landmarks, generator=draws)
     landmarks = np.ascontiguousarray(among[chosen])
     return nystroem(kernel, np.array([gamma]), rows, landmarks), landmarks
+
+
+def embedding_by_landmarks(
+    kernel: Kernel,
+    gamma: float,
+    rows: FloatArray,
+    weight: FloatArray,
+    draws: np.random.Generator,
+    *,
+    n_jobs: int | None = None,
+) -> tuple[FloatArray, FloatArray, float]:
+    """Return the weighted sum of the embeddings of many rows, as a sum over landmarks.
+
+    Parameters
+    ----------
+    kernel : str or callable
+        The kernel.
+    gamma : float
+        Its coefficient.
+    rows : ndarray of shape (n_rows, n_features)
+        Rows.
+    weight : ndarray of shape (n_rows,)
+        Their weights.
+    draws : numpy.random.Generator
+        Draws the landmarks, at most 1,000.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+
+    Returns
+    -------
+    landmarks : ndarray of shape (n_landmarks, n_features)
+        Landmarks z.
+    coefficients : ndarray of shape (n_landmarks,)
+        The sum is that of ``coefficients * k(z, .)``.
+    square : float
+        Its squared length.
+    """
+    chosen = pivoted_landmarks(
+        kernel, gamma, rows, _MAX_SUM_LANDMARKS, tol=_MISSED_IN_SUM, generator=draws
+    )
+    landmarks, gammas = rows[chosen], np.array([gamma])
+    projection = nystroem(kernel, gammas, landmarks, landmarks).projections[0]
+    to_rows = gram(kernel, gammas, landmarks, rows)
+    embedding = projection.T @ kernel_products(to_rows, weight, n_jobs=n_jobs)
+    return landmarks, projection @ embedding, float(embedding @ embedding)
 
 
 def feature_sums(features: Nystroem, V: FloatArray, *, n_jobs: int | None = None) -> FloatArray:

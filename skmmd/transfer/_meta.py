@@ -46,6 +46,7 @@ class TransferPredictor(Estimator):
         "reweighter": [HasMethods("fit"), None],
     }
 
+    _default: ClassVar[type]
     estimator: Any
     reweighter: Any
     estimator_: Any
@@ -53,9 +54,6 @@ class TransferPredictor(Estimator):
     def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
         self.estimator = estimator
         self.reweighter = reweighter
-
-    def _default(self) -> Any:
-        raise NotImplementedError
 
     def _estimator(self) -> Any:
         return self._default() if self.estimator is None else self.estimator
@@ -167,13 +165,11 @@ class TransferClassifier(ClassifierMixin, TransferPredictor):
     True
     """
 
+    _default = LogisticRegression
     classes_: NDArray[Any]
 
     def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
         super().__init__(estimator, reweighter)
-
-    def _default(self) -> Any:
-        return LogisticRegression()
 
     @fit_method
     def fit(
@@ -320,11 +316,10 @@ class TransferRegressor(RegressorMixin, TransferPredictor):
     True
     """
 
+    _default = Ridge
+
     def __init__(self, estimator: Any = None, reweighter: Any = None) -> None:
         super().__init__(estimator, reweighter)
-
-    def _default(self) -> Any:
-        return Ridge()
 
     @fit_method
     def fit(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmmd._chunked import gather_blocks, row_blocks, single_threaded_blas
-from skmmd.kernels import Gram, Kernel, gram, kernel_products, nystroem, pivoted_landmarks
+from skmmd.kernels import Gram, Kernel, gram, kernel_products
+from skmmd.transfer._low_rank import embedding_by_landmarks
 
 __all__ = ["Selection", "select_criticisms", "select_prototypes"]
 
@@ -21,8 +22,6 @@ Indices = NDArray[np.intp]
 
 _BLOCK = 4096
 _MAX_EXACT_PAIRS = 10**9
-_MAX_LANDMARKS = 1000
-_MISSED = 1e-6
 _NEGLIGIBLE = 1e-12
 
 
@@ -139,17 +138,12 @@ def _means_by_landmarks(
     n_jobs: int | None,
 ) -> tuple[FloatArray, float]:
     """Return the same with a kernel of low rank."""
-    chosen = pivoted_landmarks(
-        kernel, float(gammas[0]), rows, _MAX_LANDMARKS, tol=_MISSED, generator=generator
-    )
-    landmarks = rows[chosen]
     share = np.full(len(rows), 1.0 / len(rows))
-    at_landmarks = kernel_products(gram(kernel, gammas, landmarks, rows), share, n_jobs=n_jobs)
-    projection = nystroem(kernel, gammas, landmarks, landmarks).projections[0]
-    embedding = projection.T @ at_landmarks
+    landmarks, coefficients, square = embedding_by_landmarks(
+        kernel, float(gammas[0]), rows, share, generator, n_jobs=n_jobs
+    )
     to_landmarks = gram(kernel, gammas, candidates, landmarks)
-    mean = kernel_products(to_landmarks, projection @ embedding, n_jobs=n_jobs)
-    return mean, float(embedding @ embedding)
+    return kernel_products(to_landmarks, coefficients, n_jobs=n_jobs), square
 
 
 def select_criticisms(

@@ -125,6 +125,26 @@ def _small_from_large() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]
     return unit[large, None], area[large], unit[~large, None], area[~large]
 
 
+def _draw_lines(
+    ax: Any, source: Sequence[FloatArray], target: Sequence[FloatArray], lines: Sequence[FloatArray]
+) -> None:
+    """Draw rows, the source by weight, and two lines over all of them in ascending order."""
+    (Xs, ys), (Xt, yt) = source, target
+    X, _, domain = stack_domains(Xs, ys, Xt)
+    weights = KernelMeanMatching().fit(X, sample_domain=domain).weights_
+    ax.scatter(Xt, yt, s=8, color=REST, linewidths=0, alpha=0.5, label="target")
+    ax.scatter(
+        Xs, ys, s=8.0 * weights / weights.mean() + 1.0, color=FIRST, linewidths=0, label="source"
+    )
+    for line, color, name in zip(lines, (_GREY, INK), ("as it is", "weighted"), strict=True):
+        ax.plot(np.sort(X, axis=0), line, color=color, label=name)
+    # Where predictions are wanted.
+    ax.set(xlim=(Xt.min() - 0.1, Xt.max() + 0.1), ylim=(-200.0, 1.1 * yt.max()))
+    ax.set(xlabel="mean radius, standardised", ylabel="mean area")
+    ax.legend(frameon=False, fontsize="small")
+    _plain(ax)
+
+
 def _a_line_elsewhere(quick: bool) -> Finding:
     Xs, ys, Xt, yt = _small_from_large()
     X, y, domain = stack_domains(Xs, ys, Xt)
@@ -152,19 +172,7 @@ def _a_line_elsewhere(quick: bool) -> Finding:
         for mmd_weight in (0.0, 10.0)
     ]
     drawn = new_figure(_WIDTH, _HEIGHT)
-    ax = drawn.subplots()
-    weights = KernelMeanMatching().fit(X, sample_domain=domain).weights_
-    ax.scatter(Xt, yt, s=8, color=REST, linewidths=0, alpha=0.5, label="target")
-    ax.scatter(
-        Xs, ys, s=8.0 * weights / weights.mean() + 1.0, color=FIRST, linewidths=0, label="source"
-    )
-    for line, color, name in zip(lines, (_GREY, INK), ("as it is", "weighted"), strict=True):
-        ax.plot(np.sort(X, axis=0), line, color=color, label=name)
-    # Where predictions are wanted.
-    ax.set(xlim=(Xt.min() - 0.1, Xt.max() + 0.1), ylim=(-200.0, 1.1 * yt.max()))
-    ax.set(xlabel="mean radius, standardised", ylabel="mean area")
-    ax.legend(frameon=False, fontsize="small")
-    _plain(ax)
+    _draw_lines(drawn.subplots(), (Xs, ys), (Xt, yt), lines)
     chosen = "none" if found.reweighter is None else "weights"
     return Finding(
         title="A line elsewhere",
@@ -287,6 +295,15 @@ def _no_overlap(quick: bool) -> Finding:
     )
 
 
+def _told_without_labels(
+    maps: Sequence[Any], models: Sequence[Any], X: FloatArray, y: Labels, domain: Labels
+) -> tuple[list[float], list[float]]:
+    """Return the squared MMD after each map, and the circular score of each model."""
+    left = [-MMDScorer()(embedding, X, sample_domain=domain) for embedding in maps]
+    circular = CircularValidationScorer()
+    return left, [circular(model, X, y, sample_domain=domain) for model in models]
+
+
 def _turned_digits(quick: bool) -> Finding:
     n_draws, size = (1, 200) if quick else (2, 400)
     nearest = make_pipeline(Normalizer(), KNeighborsClassifier(1))
@@ -308,11 +325,7 @@ def _turned_digits(quick: bool) -> Finding:
         )
         found["MMD as a loss"].append(aligned.score(Xt, yt))
     # What is told of one draw is of the last, seed 0.
-    left = [-MMDScorer()(embedding, X, sample_domain=domain) for embedding in maps]
-    circular = [
-        CircularValidationScorer()(model, X, y, sample_domain=domain)
-        for model in (unaligned, aligned)
-    ]
+    left, circular = _told_without_labels(maps, (unaligned, aligned), X, y, domain)
     bars = new_figure(_WIDTH, _HEIGHT)
     _draw_bars(bars.subplots(), {name: np.array(each) for name, each in found.items()}, 2)
     drawn = new_figure(_WIDE, _HEIGHT)
@@ -330,8 +343,7 @@ def _turned_digits(quick: bool) -> Finding:
         "sample_domain=d)",
         outcome=f"accuracy {mean['MMD as a loss']:.2f}, without MMD {mean[names[1]]:.2f}",
         reading="On the target, over "
-        + ("one draw" if n_draws == 1 else f"{n_draws} draws")
-        + ": "
+        + ("one draw: " if n_draws == 1 else f"{n_draws} draws: ")
         + ", ".join(f"{name} {value:.1%}" for name, value in mean.items())
         + f". The squared MMD is {left[0]:.3f} after TCA and {left[1]:.3f} after JDA, which aligns "
         "each class. Circular validation, which needs no label of the target, has "
