@@ -1,0 +1,3 @@
+"""Density and score estimation by score matching."""
+
+__all__: list[str] = []
