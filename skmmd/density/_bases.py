@@ -44,6 +44,8 @@ _SAFE = 1e-8
 # Added to the variances of a mixture's components: rounded data would let one collapse.
 _MIXTURE_FLOOR = 1e-5
 _MAX_MIXTURE_ROWS = 20_000
+# Starts of EM: few rows have poor optima, many take long.
+_N_STARTS, _MANY_ROWS = 3, 5000
 _PATIENCE = 3
 # The step of central differences at which truncation and rounding balance.
 _STEP = float(np.cbrt(np.finfo(np.float64).eps))
@@ -414,7 +416,11 @@ def _fewest_rows(base: MixtureBase, X: FloatArray) -> float:
 
 def _fit_mixture(X: FloatArray, n_components: int, random_state: int) -> MixtureBase:
     mixture = GaussianMixture(
-        n_components, reg_covar=_MIXTURE_FLOOR, random_state=random_state, init_params="k-means++"
+        n_components,
+        reg_covar=_MIXTURE_FLOOR,
+        n_init=_N_STARTS if len(X) <= _MANY_ROWS else 1,
+        init_params="k-means++",
+        random_state=random_state,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
