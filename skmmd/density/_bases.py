@@ -317,12 +317,15 @@ def _shrunk(
     noise = (fourth - squared_norm) / n_samples
     dispersion = squared_norm - d * mean_variance**2
     shrinkage = min(noise, dispersion) / dispersion if noise > 0.0 and dispersion > 0.0 else 0.0
-    shrunk = (1.0 - shrinkage) * covariance
-    shrunk.flat[:: d + 1] += shrinkage * mean_variance
-    if not _is_safe(shrunk):
-        # Nothing to shrink by: all rows equal, or as many directions as samples allow.
-        shrunk.flat[:: d + 1] += 10.0 * _SAFE * (d * mean_variance or 1.0)
-    return np.asarray(shrunk)
+    shrunk = _towards_identity(covariance, shrinkage, mean_variance)
+    if _is_safe(shrunk):
+        return shrunk
+    # Two samples look free of noise, and equal ones have no variance to shrink towards.
+    return _towards_identity(covariance, 1.0 / (n_samples + 1.0), mean_variance or _SAFE)
+
+
+def _towards_identity(covariance: FloatArray, share: float, variance: float) -> FloatArray:
+    return np.asarray((1.0 - share) * covariance + share * variance * np.eye(len(covariance)))
 
 
 def mixture_base(
