@@ -256,6 +256,34 @@ def test_denoising_is_the_lite_system_of_noisy_rows(kernel, d):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_denoising_by_factors(d):
+    X, Z, weight = data(15, n=8, d=d)
+    sigma, bandwidth = 0.3, bandwidths(d)["each"]
+    factored = oracles.factored_denoising_system(X, Z, bandwidth, sigma, weight=weight)
+    whole = oracles.denoising_system(X, Z, "rbf", bandwidth, sigma, weight=weight, n_nodes=24)
+    for ours, theirs in zip(factored, whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_denoising_by_factors_against_draws():
+    """In more dimensions than quadrature of all at once can do: within 4 standard errors."""
+    X, Z, _ = data(16, n=10, n_centers=3, d=5)
+    sigma, rng, batches = 0.3, np.random.default_rng(16), []
+    for _ in range(40):
+        noise = rng.normal(size=(100, *X.shape))
+        rows = np.concatenate([*(X + sigma * noise), *(X - sigma * noise)])
+        G, h, _ = oracles.lite_system(rows, Z, "rbf", 1.5)
+        batches.append([*G.ravel(), *h])
+    error = np.std(batches, axis=0, ddof=1) / 40**0.5
+    G, h, _ = oracles.factored_denoising_system(X, Z, 1.5, sigma)
+    gap = np.array([*G.ravel(), *h]) - np.mean(batches, axis=0)
+    assert np.all(np.abs(gap) < 4 * error)
+    plain, h, _ = oracles.lite_system(X, Z, "rbf", 1.5)
+    gap = np.array([*plain.ravel(), *h]) - np.mean(batches, axis=0)
+    assert not np.any(np.abs(gap) < 4 * error)  # the draws can tell
+
+
 def test_denoising_against_the_smoothed_kernel():
     """2.5: h = mean [(1 - sigma^2) lap phi_ + s0 grad phi_], phi_ of rho / (1 + rho sigma^2)."""
     X, Z, _ = data(9, n=8, d=2)
