@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from skmmd.datasets import make_density
 from skmmd.density import _gradient_basis
 from skmmd.density._gradient_basis import GradientExpansion, fit_full, fit_nystroem
 from tests.density import gradient_oracles as oracles
+from tests.memory import MEGABYTE, peak_of
 
 KERNELS = ("rbf", "imq", "rq")
 each_kernel = pytest.mark.parametrize("kernel", KERNELS)
@@ -187,24 +189,197 @@ def test_the_full_loss_is_below_that_of_any_basis(kernel):
 
 
 @each_kernel
-@pytest.mark.parametrize("alpha", [1e-2, 1e-4, 1e-6])
-def test_the_full_solution_is_stationary(kernel, alpha):
-    """C f + xi + alpha f = 0, tested by inner products with d_i k(x_b, .)."""
+@pytest.mark.parametrize("alpha", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("basis", ["full", "nystroem"])
+def test_solutions_are_stationary(kernel, alpha, basis):
+    """The derivative of the loss vanishes along each d_i k(y_m, .): at the rows, or the centres."""
     rho, X, weight, base_score = larger()
-    f = fit_full(kernel, rho, X, weight, base_score, alpha)
+    if basis == "full":
+        points, f = X, fit_full(kernel, rho, X, weight, base_score, alpha)
+    else:
+        points = X[::3] + 0.1
+        f = fit_nystroem(kernel, rho, X, weight, base_score, points, alpha)
     slope = f.gradient(X)
-    along = GradientExpansion(kernel, rho, X, weight[:, None] * (slope + base_score), weight)
-    residual = along.gradient(X) + alpha * slope
-    assert np.abs(residual).max() < 1e-8 * np.abs(along.gradient(X)).max() / alpha**0.5
+    # sum_b w_b [(grad f + s0) . grad + Laplacian] k(x_b, .), the derivative without the penalty
+    fitted = GradientExpansion(kernel, rho, X, weight[:, None] * (slope + base_score), weight)
+    penalty = alpha * f.gradient(points)
+    residual = fitted.gradient(points) + penalty
+    assert np.abs(residual).max() < 3e-6 * np.abs(penalty).max()
 
 
-def test_nystroem_with_all_rows_lacks_only_the_linear_part():
-    """xi is no sum of first derivatives; how far off depends on alpha, and little on the score."""
+@each_kernel
+def test_nystroem_with_all_rows_lacks_what_no_gradient_sees(kernel):
+    """Full less Nyström is -xi_0 / alpha, xi_0 the part of xi orthogonal to all d_i k(x_b, .).
+
+    So the scores at the rows are equal, elsewhere they drift apart as alpha falls, and the
+    losses differ by |xi_0|^2 / (2 alpha).
+    """
+    rho, X, weight, base_score = larger(n=40)
+    fresh = X[:10] + 0.4
+    lacking, gaps = [], []
+    for alpha in (1e-1, 1e-3):
+        full = fit_full(kernel, rho, X, weight, base_score, alpha)
+        nystroem = fit_nystroem(kernel, rho, X, weight, base_score, X, alpha)
+        np.testing.assert_allclose(
+            nystroem.gradient(X), full.gradient(X), rtol=0, atol=1e-7 * np.abs(full.coef).max()
+        )
+        lacking.append(alpha * (full.values(fresh) - nystroem.values(fresh)))
+        losses = [penalised_loss(f, X, weight, base_score, alpha) for f in (full, nystroem)]
+        gaps.append(alpha * (losses[1] - losses[0]))
+    np.testing.assert_allclose(lacking[1], lacking[0], rtol=0, atol=1e-6 * abs(lacking[0]).max())
+    assert gaps[0] > 0
+    assert gaps[1] == pytest.approx(gaps[0], rel=1e-5)
+
+
+@each_kernel
+def test_more_centers_lower_the_loss(kernel):
+    rho, X, weight, base_score = larger()
+    losses = [
+        penalised_loss(
+            fit_nystroem(kernel, rho, X, weight, base_score, X[:m], 1e-3),
+            X,
+            weight,
+            base_score,
+            1e-3,
+        )
+        for m in (2, 6, 20, 60)
+    ]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] < 0  # f = 0
+
+
+# --------------------------------------------------------------------------------------
+# weights
+
+
+@each_kernel
+@pytest.mark.parametrize("basis", ["full", "nystroem"])
+def test_integer_weights_equal_copies(kernel, basis):
+    rho, X, _, base_score = larger(n=12)
+    counts = np.random.default_rng(7).integers(0, 4, 12)
+    assert {0, 1, 3} <= set(counts)
+    rows = np.repeat(np.arange(12), counts)
+
+    def fit(X, weight, base_score):
+        weight = weight / weight.sum()
+        if basis == "full":
+            return fit_full(kernel, rho, X, weight, base_score, 0.02)
+        return fit_nystroem(kernel, rho, X, weight, base_score, centers, 0.02)
+
+    centers = X[:5]
+    weighted = fit(X, counts.astype(float), base_score)
+    copied = fit(X[rows], np.ones(len(rows)), base_score[rows])
+    assert_same_function(weighted, copied, X + 0.2)
+    if basis == "full":
+        assert len(weighted.centers) == np.count_nonzero(counts)
+    unweighted = fit(X, np.ones(12), base_score)
+    assert np.abs(unweighted.values(X) - weighted.values(X)).max() > 0.01
+
+
+# --------------------------------------------------------------------------------------
+# conditioning and limits
+
+
+@each_kernel
+def test_centers_that_repeat_or_nearly_so(kernel):
+    """The inner products of the basis are then singular; the span stays the same."""
+    rho, X, weight, base_score = larger()
+    centers = X[:8]
+    once = fit_nystroem(kernel, rho, X, weight, base_score, centers, 1e-3)
+    twice = fit_nystroem(kernel, rho, X, weight, base_score, np.vstack([centers, centers]), 1e-3)
+    assert_same_function(twice, once, X, rtol=1e-7)
+    near = np.vstack([centers, centers + 1e-9])
+    assert_same_function(
+        fit_nystroem(kernel, rho, X, weight, base_score, near, 1e-3), once, X, rtol=1e-6
+    )
+
+
+@each_kernel
+def test_wide_kernels(kernel):
+    """Bandwidths of 7 to 14: the condition number of the inner products is beyond 1e16."""
     rho, X, weight, base_score = larger(n=80, d=2)
-    for alpha, gap in ((1e-1, 0.2), (1e-2, 0.05), (1e-3, 0.02)):
-        full = fit_full("rbf", rho, X, weight, base_score, alpha)
-        nystroem = fit_nystroem("rbf", rho, X, weight, base_score, X, alpha)
-        a, b = full.gradient(X), nystroem.gradient(X)
-        print(alpha, ((a - b) ** 2).sum() / (a**2).sum(),
-              penalised_loss(full, X, weight, base_score, alpha),
-              penalised_loss(nystroem, X, weight, base_score, alpha))
+    rho = 0.01 * rho
+    alpha = 1e-6
+    products = _gradient_basis._inner_products(kernel, rho, X, X)
+    assert np.linalg.cond(products) > 1e16
+    full = fit_full(kernel, rho, X, weight, base_score, alpha)
+    nystroem = fit_nystroem(kernel, rho, X, weight, base_score, X, alpha)
+    a, b = full.gradient(X), nystroem.gradient(X)
+    assert np.abs(a - b).max() < 1e-4 * np.abs(a).max()
+
+
+def test_solve_without_positive_eigenvalues_falls_back_on_the_pseudo_inverse():
+    rng = np.random.default_rng(8)
+    vectors = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    eigenvalues = np.array([3.0, 2.0, 1.0, 0.5, -1e-15, -1e-14])
+    A = (vectors * eigenvalues) @ vectors.T
+    A = 0.5 * (A + A.T)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(A)
+    b = rng.normal(size=6)
+    expected = np.linalg.pinv(A, rcond=1e-8, hermitian=True) @ b
+    np.testing.assert_allclose(_gradient_basis._solve_positive(A, b), expected, rtol=1e-10)
+
+
+def test_memory():
+    """One system of the full solution; for Nyström nothing that grows with the rows."""
+    n, rng = 1500, np.random.default_rng(11)
+    X, weight, base_score = rng.normal(size=(n, 2)), np.full(n, 1 / n), rng.normal(size=(n, 2))
+    system = (2 * n) ** 2 * 8 / MEGABYTE
+    block = _gradient_basis._PAIRS_PER_BLOCK * 8 / MEGABYTE
+    arguments = "rbf", np.ones(2), X, weight, base_score
+    assert peak_of(lambda: fit_full(*arguments, 0.1)) < system + 8 * block < 2 * system
+    derivatives = _gradient_basis._DERIVATIVES_PER_BLOCK * 8 / MEGABYTE
+    few = peak_of(lambda: fit_nystroem(*arguments, X[:20], 0.1))
+    many = np.tile(X, (40, 1))
+    tiled = np.tile(base_score, (40, 1))
+    spread = np.full(len(many), 1 / len(many))
+    peak = peak_of(lambda: fit_nystroem("rbf", np.ones(2), many, spread, tiled, X[:20], 0.1))
+    whole = many.size * 40 * 8 / MEGABYTE
+    assert peak < few + 3 * derivatives < 3 * whole
+
+
+def test_too_many_unknowns():
+    X = np.zeros((10_001, 2))
+    weight = np.full(len(X), 1 / len(X))
+    with pytest.raises(ValueError, match=r"20002 unknowns.*basis=\"lite\" or basis=\"nystroem\""):
+        fit_full("rbf", np.ones(2), X, weight, X, 0.1)
+    with pytest.raises(ValueError, match=r"20002 unknowns.*fewer n_components"):
+        fit_nystroem("rbf", np.ones(2), X, weight, X, X, 0.1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, np.nan])
+def test_alpha_must_be_positive(alpha):
+    X, weight, base_score = problem()
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        fit_full("rbf", RHO, X, weight, base_score, alpha)
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        fit_nystroem("rbf", RHO, X, weight, base_score, X, alpha)
+
+
+def test_far_rows():
+    """f and its derivatives vanish there, without overflow on the way."""
+    rho, X, weight, base_score = larger()
+    for kernel in KERNELS:
+        f = fit_full(kernel, rho, X, weight, base_score, 0.01)
+        far = np.full((1, 3), 1e60)
+        for part in (f.values(far), f.gradient(far), f.laplacian(far), f.hessian(far)):
+            np.testing.assert_allclose(part, 0.0, atol=1e-30)
+
+
+@pytest.mark.parametrize("basis", ["full", "nystroem"])
+def test_the_score_of_a_ring_is_found(basis):
+    """Against the known score at fresh rows, relative to that of the Gaussian base."""
+    density = make_density("ring", 2)
+    X, fresh = (density.sample(n, random_state=seed) for n, seed in ((300, 0), (1000, 1)))
+    weight = np.full(len(X), 1 / len(X))
+    scale = X.std()
+    rho = np.full(2, 1 / (0.6 * scale) ** 2)
+    if basis == "full":
+        f = fit_full("rbf", rho, X, weight, -X / scale**2, 1e-3)
+    else:
+        f = fit_nystroem("rbf", rho, X, weight, -X / scale**2, X[:60], 1e-3)
+    truth = density.score_function(fresh)
+    error = f.gradient(fresh) - fresh / scale**2 - truth
+    assert (error**2).sum() < 0.35 * (truth**2).sum()
+    assert ((fresh / scale**2 + truth) ** 2).sum() > 0.8 * (truth**2).sum()
