@@ -363,14 +363,15 @@ class DensityDisplay:
         as_field = self.kind == "score"
         if self.log_density is not None:
             values, name = self._values(log)
-            levels = _levels(values, log)
-            # The dark end of the colours is left out, so that rows and arrows show.
-            style = {"levels": levels, "cmap": "Blues", "extend": "min" if log else "neither"}
-            style |= {"vmin": levels[0], "vmax": 1.6 * levels[-1] - 0.6 * levels[0]}
-            self.surface_ = self.ax_.contourf(
-                *self.grid, values, **(style if as_field else style | kwargs)
-            )
-            bar = self.figure_.colorbar(self.surface_, ax=self.ax_, pad=0.02, ticks=levels[::2])
+            style = {"levels": _levels(values, log), "cmap": "Blues"}
+            style |= {"extend": "min" if log else "neither", **({} if as_field else kwargs)}
+            if np.ndim(style["levels"]) == 1:
+                # The dark end of the colours is left out, so that rows and arrows show.
+                low, high = style["levels"][0], style["levels"][-1]
+                style = {"vmin": low, "vmax": 1.6 * high - 0.6 * low, **style}
+            self.surface_ = self.ax_.contourf(*self.grid, values, **style)
+            ticks = self.surface_.levels[::2]
+            bar = self.figure_.colorbar(self.surface_, ax=self.ax_, pad=0.02, ticks=ticks)
             bar.set_label(name)
             bar.outline.set_visible(False)
         if self.samples is not None:

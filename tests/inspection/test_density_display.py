@@ -100,6 +100,11 @@ def test_contours_are_at_round_levels_below_the_highest():
     assert display.surface_.levels[-2] < highest <= display.surface_.levels[-1]
     assert display.surface_.get_cmap().name == "Reds"
     assert display.figure_.axes[1].get_ylabel() == "density"
+    given = [0.0, 0.01, 0.02, 0.05]
+    display.plot(scale="linear", levels=given)
+    np.testing.assert_array_equal(display.surface_.levels, given)
+    np.testing.assert_array_equal(display.figure_.axes[1].get_yticks(), given[::2])
+    assert len(display.plot(levels=3).surface_.levels) <= 6
 
 
 def test_where_the_density_is_zero_nothing_is_drawn():
