@@ -458,8 +458,8 @@ def copies(weight: FloatArray, n_samples: float) -> NDArray[np.intp]:
     -------
     ndarray of shape (n_copies,), dtype intp
         Each row once if all weights are equal; as many copies as samples if those are whole
-        numbers and not too many; else four times as many copies as rows, shared out by the
-        largest remainders. Rows without weight are left out.
+        numbers and not too many; else four times as many copies as rows, each row its share of
+        them rounded up or down. Rows without weight are left out.
     """
     rows = np.flatnonzero(weight)
     counts = weight[rows] * n_samples
@@ -468,10 +468,9 @@ def copies(weight: FloatArray, n_samples: float) -> NDArray[np.intp]:
     whole = np.rint(counts)
     is_whole = np.all(np.abs(counts - whole) <= 1e-6) and whole.min() >= 1.0
     if not is_whole or whole.sum() > max(10 * len(rows), 10_000):
-        shares = counts * (4 * len(rows) / counts.sum())
-        whole = np.floor(shares)
-        missing = round(4 * len(rows) - whole.sum())
-        whole[np.argsort(whole - shares, kind="stable")[:missing]] += 1.0
+        # Rounded sums: the largest remainders would leave out all rows of little weight.
+        ends = np.cumsum(counts)
+        whole = np.diff(np.rint(ends * (4 * len(rows) / ends[-1])), prepend=0.0)
     return np.repeat(rows, whole.astype(np.intp))
 
 
