@@ -65,7 +65,7 @@ class DensityDisplay:
     score_grid : tuple of one or two ndarray, default=()
         Where the score is known, for the kind "score".
     score : ndarray of shape (n_values,) or (n_values_second, n_values_first, 2), default=None
-        The score's drawn coordinates on `score_grid`.
+        The score's drawn coordinates on `score_grid`; NaN where the density is zero.
     samples : ndarray of shape (n_samples, n_drawn_features), default=None
         The drawn features of the rows.
     sample_weight : ndarray of shape (n_samples,), default=None
@@ -363,7 +363,7 @@ class DensityDisplay:
         as_field = self.kind == "score"
         if self.log_density is not None:
             values, name = self._values(log)
-            style = {"levels": _levels(values, log), "cmap": "Blues"}
+            style: dict[str, Any] = {"levels": _levels(values, log), "cmap": "Blues"}
             style |= {"extend": "min" if log else "neither", **({} if as_field else kwargs)}
             if np.ndim(style["levels"]) == 1:
                 # The dark end of the colours is left out, so that rows and arrows show.
@@ -486,7 +486,7 @@ class DensityDisplay:
                 panel.set_ylabel(self.feature_names[i], parse_math=False)
             if i == count - 1:
                 panel.set_xlabel(self.feature_names[j], parse_math=False)
-        _legend_above(self.ax_, 2)
+        _legend_above(self.ax_, 1)
 
 
 # --------------------------------------------------------------------------------------
@@ -699,10 +699,7 @@ def _log_density_on_grid(
 ) -> dict[str, Any]:
     """Return the grid, the log density there, and whether that is normalised."""
     grid = tuple(np.linspace(*pair, resolution) for pair in ends)
-    method = "score_samples"
-    normalized = True
-    if hasattr(density, "unnormalized_log_density") and not hasattr(density, "log_normalizer_"):
-        method, normalized = "unnormalized_log_density", False
+    method = _log_density_method(density)
     if not hasattr(density, method):
         if kind == "score":
             return {"grid": grid}
@@ -714,7 +711,18 @@ def _log_density_on_grid(
             "features elsewhere with at."
         )
     shape = tuple(len(each) for each in reversed(grid))
-    return {"grid": grid, "log_density": values.reshape(shape), "normalized": normalized}
+    parts = {"grid": grid, "log_density": values.reshape(shape)}
+    return {**parts, "normalized": method == "score_samples"}
+
+
+def _log_density_method(density: Any) -> str:
+    """Return the name of the log density: unnormalised where there is no normaliser."""
+    unnormalized = "unnormalized_log_density"
+    if hasattr(density, unnormalized) and not np.isfinite(
+        getattr(density, "log_normalizer_", np.nan)
+    ):
+        return unnormalized
+    return "score_samples"
 
 
 def _score_on_grid(
@@ -741,7 +749,11 @@ def _score_on_grid(
             low + (np.arange(count) + 0.5) * (high - low) / count
             for (low, high), count in zip(ends, counts, strict=True)
         )
-    score = _asked(density, "score_function", _points(point, chosen, grid))[:, chosen]
+    points = _points(point, chosen, grid)
+    score = _asked(density, "score_function", points)[:, chosen]
+    method = _log_density_method(density)
+    if hasattr(density, method):
+        score[np.isneginf(_asked(density, method, points))] = np.nan
     if len(chosen) == 1:
         return {"score_grid": grid, "score": score[:, 0]}
     return {"score_grid": grid, "score": score.reshape(len(grid[1]), len(grid[0]), 2)}

@@ -144,12 +144,14 @@ def test_without_rows_draws_set_the_grid():
         DensityDisplay.from_estimator(silent)
 
 
-def test_an_unnormalized_density_is_named_so():
+@pytest.mark.parametrize("without", [{}, {"log_normalizer_": np.nan}])
+def test_an_unnormalized_density_is_named_so(without):
     density, X = known()
     unnormalized = SimpleNamespace(
         n_features=2,
         unnormalized_log_density=lambda X: density.score_samples(X) + 7.0,
         score_samples=lambda X: pytest.fail("there is no normaliser"),
+        **without,
     )
     display = DensityDisplay.from_estimator(unnormalized, X, grid_resolution=6).plot()
     assert not display.normalized
@@ -284,6 +286,19 @@ def test_the_score_without_a_density_and_where_it_is_not_known():
     assert display.log_density is display.surface_ is None
     assert len(display.arrows_.U) == np.isfinite(display.score).all(axis=-1).sum()
     assert (display.arrows_.X > 0.0).all()
+    # Nor where the density is zero.
+    bounded = SimpleNamespace(
+        n_features=2,
+        score_function=density.score_function,
+        score_samples=lambda X: np.where(X[:, 0] > 0.0, density.score_samples(X), -np.inf),
+    )
+    display = DensityDisplay.from_estimator(bounded, X, kind="score").plot()
+    outside = display.score_grid[0] <= 0.0
+    assert outside.any()
+    np.testing.assert_array_equal(np.isnan(display.score[..., 0]).all(axis=0), outside)
+    assert (display.arrows_.X > 0.0).all()
+    curve = DensityDisplay.from_estimator(bounded, X, kind="score", features=(0,))
+    np.testing.assert_array_equal(np.isnan(curve.score), curve.score_grid[0] <= 0.0)
     flat = SimpleNamespace(n_features=2, score_function=np.zeros_like)
     DensityDisplay.from_estimator(flat, X, kind="score").plot().figure_.draw_without_rendering()
 
