@@ -224,6 +224,27 @@ def test_bic_is_as_low_as_that_of_scikit_learn():
     assert peer.bic(X) < lowest + 1.0
 
 
+def test_the_search_ends_after_three_numbers_without_gain(rng, monkeypatch):
+    """Two and three components gain nothing, four do, five to ten never."""
+    X = make_density("grid", 2).sample(400, random_state=0)
+    weight = np.full(400, 1.0 / 400)
+    one, four = gaussian_base(X, weight, 400), mixture_base(X, weight, 4, 400, 0)
+    tried = []
+
+    def fit(rows, k, random_state):
+        tried.append(k)
+        best = one if k < 4 else four
+        split = k // len(best.weights) + 1
+        shares = np.repeat(best.weights / split, split)
+        return MixtureBase(
+            shares, *(np.repeat(a, split, 0) for a in (best.means, best.covariances))
+        )
+
+    monkeypatch.setattr("skmmd.density._bases._fit_mixture", fit)
+    assert choose_n_components(X, weight, 400, 0) == 4
+    assert tried == [2, 3, 4, 5, 6, 7]
+
+
 def test_components_hold_enough_rows(rng):
     X = rng.normal(size=(11, 3))
     X[:3] += 1e3

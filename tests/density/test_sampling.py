@@ -74,6 +74,16 @@ def test_no_point_is_drawn_twice_and_their_order_is_random(rng):
     assert abs(np.corrcoef(draws.points[1:, 0], draws.points[:-1, 0])[0, 1]) < 0.1
 
 
+def test_modes_come_in_random_order(rng):
+    """Copies of one point of the pool stay in its mode, but not side by side."""
+    base = MixtureBase(np.ones(1), np.zeros((1, 1)), 36.0 * np.eye(1)[None])
+    target = MixtureBase(np.full(2, 0.5), np.array([[-9.0], [9.0]]), np.full((2, 1, 1), 1e-4))
+    draws = sample(target.log_density, target.score, a_proposal(base, rng), 4000, rng)
+    right = draws.points[:, 0] > 0.0
+    assert 0.0 < right.mean() < 1.0
+    assert abs(np.corrcoef(right[1:], right[:-1])[0, 1]) < 4 / np.sqrt(4000)
+
+
 def test_a_domain_is_not_left(rng):
     low, high = np.array([0.0, -np.inf]), np.array([np.inf, 1.0])
     base = TruncatedBase(np.zeros(2), np.ones(2), low, high)
