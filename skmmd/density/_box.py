@@ -59,7 +59,7 @@ def box_of(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray] | None
 
 def rows_inside(X: FloatArray, box: tuple[FloatArray, FloatArray]) -> NDArray[np.bool_]:
     """Return which rows lie in the box, its sides included."""
-    return np.asarray(np.all((X >= box[0]) & (X <= box[1]), axis=1))
+    return np.asarray(np.all(np.clip(X, *box) == X, axis=1))
 
 
 def boundary_weights(

@@ -159,11 +159,11 @@ def _solve(problem: PrecisionProblem) -> tuple[FloatArray, int]:
 def _box_problem(
     X: FloatArray, weight: FloatArray, moments: Moments, box: Box, alpha: float, shrinkage: float
 ) -> tuple[PrecisionProblem, FloatArray, FloatArray]:
-    """Return the problem in standard deviations from the mean, the means under the boundary
-    weights of each column, and the mean slope over the mean weight.
+    """Return the problem in standard deviations from the mean, centers, and pull.
 
-    The linear term of the log density is eliminated: for row j of the precision matrix it is
-    K_j . center_j - pull_j.
+    The linear term of the log density is eliminated: for row K_j of the precision matrix it is
+    K_j . center_j - pull_j, the mean row under the boundary weights of column j, and their mean
+    slope over their mean.
     """
     Z = (X - moments.mean) / moments.scales
     h, slope = boundary_weights(X, box, moments.scales)
@@ -543,7 +543,7 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
 
     @validate_params(
         {
-            "self": ["no_validation"],
+            "self": "no_validation",
             "n_samples": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
         },

@@ -26,6 +26,7 @@ from skmmd._validation import (
 
 __all__ = [
     "LOSSES",
+    "NonFiniteError",
     "ScoreLoss",
     "checked_score",
     "column_scales",
@@ -45,6 +46,10 @@ LOSSES = ("explicit", "sliced", "denoising")
 _EPS = float(np.finfo(np.float64).eps)
 # Numbers in the shifted rows of one call of the score.
 _BLOCK = 2**21
+
+
+class NonFiniteError(ValueError):
+    """A score or a trace is NaN or infinite."""
 
 
 def hyvarinen_loss(score: FloatArray, trace: FloatArray, weight: FloatArray) -> float:
@@ -126,7 +131,7 @@ def checked_score(score: Function, X: FloatArray) -> FloatArray:
         )
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ValueError(f"The score is NaN or infinite, first at the row {X[row]!r}.")
+        raise NonFiniteError(f"The score is NaN or infinite, first at the row {X[row]}.")
     return values
 
 
@@ -138,7 +143,7 @@ def _checked_trace(jacobian_trace: Function, X: FloatArray) -> FloatArray:
             f"({len(X)},): one trace for each row."
         )
     if not np.isfinite(values).all():
-        raise ValueError("jacobian_trace returned NaN or infinite values.")
+        raise NonFiniteError("jacobian_trace returned NaN or infinite values.")
     return values
 
 
@@ -236,7 +241,7 @@ class ScoreLoss:
             return checked_score(score, X)
 
         if self.noise is not None:
-            return self._denoising(checked)
+            return self.constant + self._denoising(checked)
         values = checked(self.rows)
         if self.signs is not None:
             steps = step_sizes(self.rows, self.scales)
@@ -247,14 +252,18 @@ class ScoreLoss:
             trace = divided_trace(checked, self.rows, step_sizes(self.rows, self.scales))
         return hyvarinen_loss(values, trace, self.weight)
 
+    @property
+    def constant(self) -> float:
+        """What the loss has on top of a function of the score, 1/2 E|e / noise_scale|^2."""
+        return 0.0 if self.noise_scales is None else 0.5 * float((self.noise_scales**-2.0).sum())
+
     def _denoising(self, score: Function) -> float:
-        loss = 0.5 * float((1.0 / self.noise_scales**2).sum())  # type: ignore[operator]
+        losses = []
         for points, pull in self.noisy():
             values = score(points)
-            loss += hyvarinen_loss(values, np.einsum("ij,ij->i", values, pull), self.weight) / (
-                2.0 * len(self.noise)  # type: ignore[arg-type]
-            )
-        return loss
+            along = np.einsum("ij,ij->i", values, pull)
+            losses.append(hyvarinen_loss(values, along, self.weight))
+        return float(np.mean(losses))
 
     def noisy(self) -> list[tuple[FloatArray, FloatArray]]:
         """Return the noisy rows with the noise in units of its variance, e / noise_scale."""
@@ -308,7 +317,7 @@ def plan_loss(
     scales = column_scales(X, weight)
     shape = (n_slices, *X.shape)
     if loss == "sliced":
-        signs = generator.integers(0, 2, size=shape) * 2.0 - 1.0
+        signs = 2.0 * generator.integers(0, 2, size=shape).astype(np.float64) - 1.0
         return ScoreLoss(X, weight, scales, signs=signs)
     if loss == "denoising":
         constant = np.flatnonzero(X.max(axis=0) == X.min(axis=0))
@@ -330,8 +339,8 @@ def plan_loss(
 
 @validate_params(
     {
-        "score": ["no_validation"],
-        "X": ["no_validation"],
+        "score": "no_validation",
+        "X": "no_validation",
         "jacobian_trace": [callable, None],
         "loss": [StrOptions(set(LOSSES))],
         "sample_weight": ["array-like", None],
