@@ -1,3 +1,5 @@
 """Density and score estimation by score matching."""
 
-__all__: list[str] = []
+from skmmd.density._density import ScoreMatchingDensity
+
+__all__ = ["ScoreMatchingDensity"]
