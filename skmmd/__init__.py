@@ -1,5 +1,12 @@
 """Kernel methods around the maximum mean discrepancy, as scikit-learn estimators."""
 
+from skmmd.density import (
+    ScoreMatchingDensity,
+    ScoreMatchingEstimator,
+    ScoreMatchingGaussian,
+    neg_score_matching_loss_scorer,
+    score_matching_loss,
+)
 from skmmd.hashing import (
     MMDTClassifier,
     MMDTIndex,
@@ -13,6 +20,7 @@ from skmmd.hashing import (
     mmdt_std,
 )
 from skmmd.inspection import (
+    DensityDisplay,
     DomainDisplay,
     EmbeddingDisplay,
     MixtureDisplay,
@@ -61,6 +69,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "CircularValidationScorer",
+    "DensityDisplay",
     "DomainDisplay",
     "DomainKFold",
     "DriftUpdate",
@@ -86,6 +95,9 @@ __all__ = [
     "MetricLearner",
     "MixtureDisplay",
     "PairLoss",
+    "ScoreMatchingDensity",
+    "ScoreMatchingEstimator",
+    "ScoreMatchingGaussian",
     "SimilarityDisplay",
     "TransferClassifier",
     "TransferComponentAnalysis",
@@ -103,9 +115,11 @@ __all__ = [
     "mmdt_parse",
     "mmdt_similarity",
     "mmdt_std",
+    "neg_score_matching_loss_scorer",
     "pair_loss",
     "r_precision",
     "recall_at_k",
+    "score_matching_loss",
     "stack_domains",
     "weighted_mmd",
 ]
