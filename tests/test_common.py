@@ -35,7 +35,17 @@ from tests import registry
 # what an estimator knows and says, as flat dictionaries of plain values
 
 READ_METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
-READ_ALONE = ("bic", "aic", "icl", "predict_missing", "predict_weights")  # in no Pipeline
+READ_ALONE = (  # in no Pipeline
+    "bic",
+    "aic",
+    "icl",
+    "predict_missing",
+    "predict_weights",
+    "unnormalized_log_density",
+    "score_function",
+    "hessian",
+    "score_matching_loss",
+)
 
 
 def flatten(value, path, out):
@@ -81,6 +91,11 @@ def state(estimator):
     return flatten(dict(sorted(vars(estimator).items())), type(estimator).__name__, {})
 
 
+def signature(method):
+    """Return the parameters of a method."""
+    return inspect.signature(method).parameters
+
+
 def replies(instance, estimator, X, y):
     """Return what the fitted estimator says about X, the rows of the instance."""
     out = {}
@@ -88,7 +103,8 @@ def replies(instance, estimator, X, y):
         if offers(instance, estimator, method):
             flatten(getattr(estimator, method)(X), f"{method}()", out)
     if hasattr(estimator, "sample"):
-        flatten(estimator.sample(7), "sample()", out)
+        seed = {"random_state": 3} if "random_state" in signature(estimator.sample) else {}
+        flatten(estimator.sample(7, **seed), "sample()", out)
     if offers(instance, estimator, "score"):
         score = estimator.score(X, y, **beside_score(instance, X))
         flatten(score, "score()", out)
@@ -243,6 +259,14 @@ def complete(instance):
 
 def density(instance):
     return get_tags(instance.estimator).estimator_type == "density_estimator"
+
+
+def mixture(instance):
+    return "means_" in instance.determined
+
+
+def score_matching(instance):
+    return hasattr(instance.estimator, "score_function")
 
 
 def embedding(instance):
@@ -882,19 +906,30 @@ def test_a_seed_leaves_the_global_generator_alone(instance):
 # Bounds that suit few rows.
 @pytest.mark.filterwarnings("ignore:The (domains hardly overlap|weights rest on few):UserWarning")
 def test_the_result_does_not_depend_on_the_threads(instance):
-    """Nor on those of BLAS, of which a worker of pytest-xdist has one."""
+    """Nor on those of BLAS, of which a worker of pytest-xdist has one.
 
-    def of(n_jobs, n_blas):
+    The library asks joblib how many threads a number stands for. Without a number there is one,
+    whatever the size, so that few rows tell; where -1 means two, it stands for 2 as well.
+    """
+
+    def of(n_jobs, n_blas, n=instance.several_blocks):
         with threadpool_limits(n_blas, user_api="blas"):
-            estimator, X, y = fitted(instance, n=instance.several_blocks, n_jobs=n_jobs)
+            estimator, X, y = fitted(instance, n=n, n_jobs=n_jobs)
             said = replies(instance, estimator, X, y)
         return {k: v for k, v in state(estimator).items() if "n_jobs" not in k}, said
 
-    reference = of(1, 2)
-    others = [(2, 1)] if instance.repeats else [(2, 1), (None, 1), (-1, 1)]
-    for n_jobs, n_blas in others:
-        for found, expected in zip(of(n_jobs, n_blas), reference, strict=True):
+    def assert_same(one, other):
+        for found, expected in zip(one, other, strict=True):
             assert_identical(found, expected)
+
+    reference = of(1, 2)
+    if instance.repeats:
+        assert_same(of(2, 1), reference)
+        return
+    assert_same(of(-1, 1), reference)
+    if joblib.effective_n_jobs(-1) != 2:
+        assert_same(of(2, 1), reference)
+    assert_same(of(None, 1, n=None), of(1, 2, n=None))
 
 
 @instances()
