@@ -382,7 +382,8 @@ def _default_fits(settings: Settings, report: Report) -> None:
         tree = _quickest(tuned)
         progress(f"default fits, {known}, KernelDensity({tree})")
         runs: dict[str, Run] = {
-            KDE: lambda tuned=tuned, tree=tree: timed(tuned(tree), 1),
+            KDE: functools.partial(timed, tuned(tree), 1),
+            f"{KDE}, default tree": functools.partial(timed, tuned({}), 1),
             OURS: lambda X=X: (fit_and_listen(ours(0), X).seconds, None),
         }
         rows = _time_rows(runs, settings, set=str(known), n=len(X))
