@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky
-from scipy.special import logsumexp
-from scipy.stats import qmc, truncnorm
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.stats import qmc
 
 __all__ = ["boundary_weights", "box_log_probability", "box_of", "draw_in_box", "rows_inside"]
 
 FloatArray = NDArray[np.float64]
 
-_LOG_2PI = float(np.log(2.0 * np.pi))
 _N_SHIFTS = 8
 _N_POINTS = 2**12
 # Above this probability of the box, draws from the whole space are sifted.
@@ -87,10 +86,34 @@ def boundary_weights(
     return np.minimum(nearest, 1.0), slope
 
 
+def _turned(a: FloatArray, b: FloatArray) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+    """Return where intervals are mirrored, and log Phi of their ends then.
+
+    They lie mostly left of 0 then, where logarithms keep their digits far in the tail.
+    """
+    mirrored = a + b > 0.0
+    left, right = np.where(mirrored, -b, a), np.where(mirrored, -a, b)
+    return mirrored, log_ndtr(left), log_ndtr(right)
+
+
 def _log_mass(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return log[Phi(b) - Phi(a)], far in the tails too."""
-    mode = np.clip(0.0, a, b)
-    return np.asarray(-0.5 * (mode**2 + _LOG_2PI) - truncnorm.logpdf(mode, a, b))
+    """Return log[Phi(b) - Phi(a)]."""
+    _, log_left, log_right = _turned(a, b)
+    return np.asarray(log_right + np.log(-np.expm1(log_left - log_right)))
+
+
+def _quantiles(levels: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return quantiles of the standard normal distribution between a and b."""
+    mirrored, log_left, log_right = _turned(a, b)
+    levels = np.where(mirrored, 1.0 - levels, levels)
+    ratio = np.exp(log_left - log_right)
+    points = ndtri_exp(log_right + np.log(ratio + levels * (1.0 - ratio)))
+    return np.clip(np.where(mirrored, -points, points), a, b)
+
+
+def _open(levels: FloatArray) -> FloatArray:
+    """Move levels off 0 and 1, the ends of unbounded sides."""
+    return np.clip(levels, 2.0**-54, 1.0 - 2.0**-53)
 
 
 def _walk(
@@ -117,7 +140,7 @@ def _walk(
         shift = normal[:, :j] @ root[j, :j]
         a, b = (low[j] - shift) / root[j, j], (high[j] - shift) / root[j, j]
         log_weight += _log_mass(a, b)
-        normal[:, j] = truncnorm.ppf(levels[:, j], a, b)
+        normal[:, j] = _quantiles(levels[:, j], a, b)
     points = np.empty_like(levels)
     points[:, order] = location[order] + normal @ root.T
     return np.clip(points, *box), log_weight
@@ -155,7 +178,7 @@ def box_log_probability(
     sobol = qmc.Sobol(len(bounded), scramble=False).random(_N_POINTS)
     shifts = np.random.default_rng(0).random((_N_SHIFTS, 1, len(bounded)))
     levels = ((sobol + shifts) % 1.0).reshape(-1, len(bounded))
-    _, log_weight = _walk(np.maximum(levels, 2.0**-54), location, covariance, (low, high))
+    _, log_weight = _walk(_open(levels), location, covariance, (low, high))
     each = logsumexp(log_weight.reshape(_N_SHIFTS, -1), axis=1) - np.log(_N_POINTS)
     total = float(logsumexp(each) - np.log(_N_SHIFTS))
     return total, float(np.std(np.exp(each - total), ddof=1) / np.sqrt(_N_SHIFTS))
@@ -196,7 +219,7 @@ def draw_in_box(
         return _sift(n_draws, location, covariance, box, np.exp(log_probability), generator)
     n_start = n_draws if independent else max(4 * n_draws, 1000)
     points, log_weight = _walk(
-        np.maximum(generator.random((n_start, len(location))), 2.0**-54), location, covariance, box
+        _open(generator.random((n_start, len(location)))), location, covariance, box
     )
     if independent:
         return points
@@ -208,8 +231,8 @@ def draw_in_box(
             pull = (points - location) @ precision[j] * scale[j] ** 2
             center = points[:, j] - pull
             a, b = (box[0][j] - center) / scale[j], (box[1][j] - center) / scale[j]
-            level = np.maximum(generator.random(n_draws), 2.0**-54)
-            points[:, j] = center + scale[j] * truncnorm.ppf(level, a, b)
+            level = _open(generator.random(n_draws))
+            points[:, j] = center + scale[j] * _quantiles(level, a, b)
         points = np.clip(points, *box)
     return points
 

@@ -512,7 +512,8 @@ class ScoreMatchingEstimator(DensityMixin, Estimator):
         Largest number of steps of the search.
     tol : float, default=1e-6
         The search ends when no derivative of the loss is larger, in units of `theta0` (later of
-        what was found) and of 1 plus the absolute loss at the start.
+        what was found) and of 1 plus the absolute loss at the start. Traces by differences have an
+        error that leaves no room for much less than the default.
     random_state : int, RandomState instance or None, default=None
         Draws directions and noise. Pass an int for the same result on each call.
 
