@@ -84,3 +84,17 @@ hypothesis.settings.load_profile(
 def rng():
     """Return a NumPy generator that starts at the same place in every test."""
     return np.random.default_rng(20250117)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deal the tests out in two halves, and the rest of the slower half at the end.
+
+    Fixtures of a module and what tests cache are then made once, not in each worker, and no worker
+    is left with a long test while the other has nothing to do.
+    """
+    if config.getvalue("dist") != "load":  # another way was asked for
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
