@@ -78,7 +78,7 @@ def boundary_weights(
     Returns
     -------
     weight, slope : ndarray of shape (n, n_features)
-        h, and its derivative in the coordinate times `reach`.
+        The h of each value, and its derivative in the coordinate times `reach`.
     """
     from_low, from_high = (X - box[0]) / reach, (box[1] - X) / reach
     nearest = np.minimum(from_low, from_high)

@@ -41,7 +41,7 @@ FloatArray = NDArray[np.float64]
 Box = tuple[FloatArray, FloatArray]
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
-_MIN_SHRINKAGE = 1e-8
+_LARGEST = 1e150
 # Of the precision of columns of unit variance on a domain: flatter Gaussians look alike there.
 _FLOOR = 1e-3
 
@@ -64,14 +64,24 @@ class Moments:
 
     @property
     def units(self) -> FloatArray:
-        """Products of two standard deviations."""
+        """Outer product of the standard deviations."""
         return np.outer(self.scales, self.scales)
 
 
 def positive_weight(
     X: FloatArray, sample_weight: ArrayLike | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the rows of positive weight, and their weights, scaled to sum 1."""
+    """Return the rows of positive weight, and their weights, scaled to sum 1.
+
+    Raises
+    ------
+    ValueError
+        If a value is so large that squares overflow.
+    """
+    if np.abs(X).max() > _LARGEST:
+        raise ValueError(
+            f"X has values beyond {_LARGEST:.0e}, whose squares overflow. Scale the columns first."
+        )
     weight = check_weight(sample_weight, X, name="sample_weight")
     counts = weight > 0.0
     weight = weight[counts] / weight[counts].max()
@@ -110,8 +120,9 @@ def _check_not_constant(moments: Moments) -> None:
         listed = constant[:5].tolist()
         raise ValueError(
             f"ScoreMatchingGaussian: the columns {listed}{' ...' if constant.size > 5 else ''} are "
-            "constant (over the rows of positive weight), so that there is no density. Leave them "
-            "out, for example with sklearn.feature_selection.VarianceThreshold."
+            "constant (over the rows of positive weight; or their variance underflows), so that "
+            "there is no density. Leave them out, for example with "
+            "sklearn.feature_selection.VarianceThreshold."
         )
 
 
@@ -123,7 +134,8 @@ def _is_singular(matrix: FloatArray) -> bool:
 def _shrinkage(X: FloatArray, weight: FloatArray, moments: Moments) -> float:
     """Return how far to shrink correlations to 0: the variance over the sum of their squares.
 
-    As Schäfer and Strimmer (2005), with variances from the distinct rows.
+    As Schäfer and Strimmer (2005), with variances from the distinct rows; at least one over their
+    number, since two rows agree on whatever correlations they have.
     """
     rows, weight, _ = merge_rows(X, weight)
     Z = (rows - moments.mean) / moments.scales
@@ -132,7 +144,7 @@ def _shrinkage(X: FloatArray, weight: FloatArray, moments: Moments) -> float:
     spread = squares.sum(axis=1) ** 2 - (squares**2).sum(axis=1)
     spread += (off**2).sum() - 2.0 * np.einsum("ij,jk,ik->i", Z, off, Z, optimize=True)
     variance, size = float(weight**2 @ spread), float((off**2).sum())
-    return float(np.clip(variance / size if size > 0.0 else 1.0, _MIN_SHRINKAGE, 1.0))
+    return float(np.clip(variance / size if size > 0.0 else 1.0, weight @ weight, 1.0))
 
 
 def _shrunk(moments: Moments, shrinkage: float) -> Moments:
@@ -299,8 +311,8 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
     Notes
     -----
     If the correlations are singular, as with fewer rows than columns, they are shrunk to 0 by the
-    factor that least expected squared error asks for [4]_ (at least 1e-8), and a warning says so.
-    A constant column is an error.
+    factor that least expected squared error asks for [4]_, or one over the number of distinct rows
+    if that is more, and a warning says so. A constant column is an error.
 
     With a domain, the loss of each coordinate is weighted by h = min(distance to the nearest side
     in standard deviations, 1), which vanishes at the sides [3]_.

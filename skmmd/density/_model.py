@@ -144,6 +144,13 @@ class _Family:
             axis=1,
         )
 
+    def derivatives(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return gradients and Laplacians, from the same differences if neither is given."""
+        if self.given_jacobian is not None or self.given_laplacian is not None:
+            return self.jacobian(X), self.laplacian(X)
+        pairs = [_difference(self.values, X, j, h) for j, h in enumerate(self.steps)]
+        return np.stack([first for first, _ in pairs], axis=2), sum(second for _, second in pairs)
+
     def sliced_laplacian(self, X: FloatArray, signs: FloatArray) -> FloatArray:
         """Return the Laplacians, estimated along random diagonals: shape (n, k)."""
         steps = step_sizes(X, self.scales)
@@ -225,22 +232,26 @@ def _linear_system(family: _Family, planned: ScoreLoss) -> tuple[FloatArray, Flo
     n_statistics = family.jacobian(X[:1]).shape[1]
     G, h = np.zeros((n_statistics, n_statistics)), np.zeros(n_statistics)
 
-    def add(points: FloatArray, share: FloatArray, linear: FloatArray | None) -> None:
-        D = _finite(family.jacobian(points), "The Jacobian of the statistics, by differences,")
+    def add(D: FloatArray, share: FloatArray) -> None:
+        _finite(D, "The Jacobian of the statistics, by differences,")
         scaled = (D * np.sqrt(share)[:, None, None]).transpose(1, 0, 2).reshape(n_statistics, -1)
         np.add(G, scaled @ scaled.T, out=G)
-        if linear is not None:
-            np.add(h, np.einsum("n,nkd,nd->k", share, D, linear), out=h)
 
-    pairs = planned.noisy() if planned.noise is not None else [(X, None)]
+    pairs = planned.noisy() if planned.noise is not None else []
     for rows in row_blocks(len(X), max(1, _BLOCK // (n_statistics * X.shape[1]))):
-        for points, pull in pairs:
-            add(points[rows], weight[rows] / len(pairs), None if pull is None else pull[rows])
-        if planned.signs is not None:
+        if pairs:
+            for points, pull in pairs:
+                D = family.jacobian(points[rows])
+                add(D, weight[rows] / len(pairs))
+                h += np.einsum("n,nkd,nd->k", weight[rows], D, pull[rows]) / len(pairs)
+        elif planned.signs is not None:
+            add(family.jacobian(X[rows]), weight[rows])
             h += weight[rows] @ family.sliced_laplacian(X[rows], planned.signs[:, rows])
-        elif planned.noise is None:
+        else:
+            D, laplacian = family.derivatives(X[rows])
+            add(D, weight[rows])
             h += weight[rows] @ _finite(
-                family.laplacian(X[rows]), "The Laplacian of the statistics, by differences,"
+                laplacian, "The Laplacian of the statistics, by differences,"
             )
     return G, h
 
@@ -367,7 +378,7 @@ def _fit_quadratic(planned: ScoreLoss) -> _Outcome:
         C *= planned.scales / planned.scales[:, None]
     if planned.noise is None and planned.signs is None:
         # The inverse of S can be had in any units.
-        varies = X.max(axis=0) > X.min(axis=0)
+        varies = (X.max(axis=0) > X.min(axis=0)) & (np.diag(S) > 0.0)
         scales = np.where(varies, np.sqrt(np.diag(S)), 1.0)
         units = np.outer(scales, scales)
         K = _solve_lyapunov(np.where(np.outer(varies, varies), S, 0.0) / units, C) / units

@@ -152,7 +152,7 @@ def sparse_precision(
         return K, 0
     step = 1.0 / (problem.largest() * metric)
     threshold = step * problem.penalty
-    ahead, momentum, support = K, 1.0, K != 0.0
+    ahead, momentum, signs, check = K, 1.0, np.sign(K), _CHECK_EVERY
     for n_iter in range(1, max_iter + 1):
         new = _soft(ahead - step * problem.gradient(ahead), threshold)
         if float((metric * (ahead - new) * (new - K)).sum()) > 0.0:
@@ -160,13 +160,15 @@ def sparse_precision(
         following = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
         ahead = new + (momentum - 1.0) / following * (new - K)
         K, momentum = new, following
-        if n_iter % _CHECK_EVERY == 0:
-            found = K != 0.0
-            if np.array_equal(found, support):
+        if n_iter == check:
+            wait = _CHECK_EVERY
+            if np.array_equal(np.sign(K), signs):
                 polished = _polish(problem, K, tol)
                 if problem.residual(polished) <= tol:
                     return polished, n_iter
-            support = found
+                # A wrong guess costs as much as many steps.
+                wait = max(wait, n_iter // 2)
+            signs, check = np.sign(K), n_iter + wait
     _warn_unconverged(max_iter, problem.residual(K), tol)
     return K, max_iter
 

@@ -531,7 +531,8 @@ def test_fewer_rows_than_columns(rng, alpha):
     off = ~np.eye(20, dtype=bool)
     products = np.array([np.outer(z, z) for z in Z])
     factor = ((products - R) ** 2)[:, off].sum() / 64 / (R[off] ** 2).sum()
-    assert_allclose(model.shrinkage_, min(factor, 1.0), rtol=1e-9)
+    assert 1 / 8 < factor < 1
+    assert_allclose(model.shrinkage_, factor, rtol=1e-9)
     shrunk = np.where(off, (1 - model.shrinkage_) * S, S)
     if alpha == 0.0:
         assert_allclose(model.covariance_, shrunk, rtol=1e-10, atol=1e-12)
@@ -573,6 +574,27 @@ def test_constant_columns_and_one_row(rng, domain):
     with pytest.raises(ValueError, match="constant"):
         model.fit(np.repeat(X[:1], 5, axis=0))
     assert not hasattr(model, "location_")
+
+
+def test_two_rows(rng):
+    """Their correlations are all 1 or -1, whatever the truth: half of it is kept."""
+    X = rng.normal(size=(2, 3))
+    with pytest.warns(UserWarning, match="shrunk by 0.5"):
+        model = ScoreMatchingGaussian().fit(X)
+    expected = np.where(np.eye(3, dtype=bool), 1, 0.5) * np.cov(X.T, ddof=0)
+    assert_allclose(model.covariance_, expected, rtol=1e-12)
+
+
+def test_very_large_and_small_values(rng):
+    X = rng.normal(size=(30, 2))
+    expected = ScoreMatchingGaussian().fit(X).score(X)
+    for scale in (1e-140, 1e140):
+        found = ScoreMatchingGaussian().fit(X * scale).score(X * scale)
+        assert_allclose(found, expected - 2 * np.log(scale), rtol=1e-9)
+    with pytest.raises(ValueError, match="Scale the columns"):
+        ScoreMatchingGaussian().fit(X * 1e200)
+    with pytest.raises(ValueError, match="underflows"):
+        ScoreMatchingGaussian().fit(X * 1e-200)
 
 
 def test_columns_with_values_on_the_sides_only(rng):
