@@ -7,7 +7,6 @@ drawn_log_normalizer -> normaliser by many draws, with its standard error
 series_log_normalizer -> exact normaliser where there are few centres, in any dimension
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -209,8 +208,8 @@ def drawn_log_normalizer(log_density: LogDensity, drawn: Drawn, seed: int) -> tu
 
 def _orders(n_centers: int, most: int) -> Array:
     """Return all tuples of powers of a sum up to `most`."""
-    powers = itertools.product(range(most + 1), repeat=n_centers)
-    return np.array([each for each in powers if sum(each) <= most])
+    powers = np.indices((most + 1,) * n_centers).reshape(n_centers, -1).T
+    return powers[powers.sum(axis=1) <= most]
 
 
 def _signed_logsumexp(logs: Array, signs: Array) -> float:
@@ -219,7 +218,7 @@ def _signed_logsumexp(logs: Array, signs: Array) -> float:
 
 
 def series_log_normalizer(
-    mean: Array, covariance: Array, metric: Array, centers: Array, coef: Array, most: int = 40
+    mean: Array, covariance: Array, metric: Array, centers: Array, coef: Array, most: int = 70
 ) -> float:
     """Return log E exp(f) for a Gaussian x, exactly but for the series' end.
 
