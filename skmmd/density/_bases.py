@@ -6,6 +6,7 @@ All take and return whitened coordinates, and have the methods of `BaseMeasure`.
 import copy
 import functools
 import inspect
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 from scipy.stats import truncnorm
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import ThreadpoolController
 
 from skmmd._chunked import row_blocks
 
@@ -27,7 +30,7 @@ __all__ = [
     "MixtureBase",
     "TruncatedBase",
     "as_mixture",
-    "choose_n_components",
+    "best_mixtures",
     "copies",
     "estimator_base",
     "gaussian_base",
@@ -44,11 +47,13 @@ _SAFE = 1e-8
 # Added to the variances of a mixture's components: rounded data would let one collapse.
 _MIXTURE_FLOOR = 1e-5
 _MAX_MIXTURE_ROWS = 20_000
-# Starts of EM: few rows have poor optima, many take long.
-_N_STARTS, _MANY_ROWS = 3, 5000
+# Rows in the smallest component of a mixture, counted by responsibilities.
+_FEWEST_ROWS = 2.0
 _PATIENCE = 3
 # The step of central differences at which truncation and rounding balance.
 _STEP = float(np.cbrt(np.finfo(np.float64).eps))
+# Fits in several threads at once would restore each other's filters of warnings.
+_ONE_AT_A_TIME = threading.Lock()
 _MIXTURE_ATTRIBUTES = ("weights_", "means_", "covariances_", "covariance_type")
 
 
@@ -104,6 +109,10 @@ class MixtureBase:
     def inflated(self, factor: float) -> "MixtureBase":
         """Return the same mixture with all covariances times `factor`."""
         return replace(self, covariances=factor * self.covariances)
+
+    def mapped(self, A: FloatArray) -> "MixtureBase":
+        """Return the mixture of ``x @ A`` where x comes from this one."""
+        return MixtureBase(self.weights, self.means @ A, A.T @ self.covariances @ A)
 
     def log_density(self, X: FloatArray) -> FloatArray:
         """Return the log density of each row.
@@ -334,6 +343,7 @@ def mixture_base(
     n_components: int,
     n_samples: float,
     random_state: int,
+    start: MixtureBase | None = None,
 ) -> MixtureBase:
     """Fit a mixture of Gaussians with full covariances.
 
@@ -348,7 +358,9 @@ def mixture_base(
     n_samples : float
         Number of samples the rows stand for.
     random_state : int
-        Seed of the start of EM, and of the subset of more than 20,000 rows.
+        Seed of the starts of EM, and of the subset of more than 20,000 rows.
+    start : MixtureBase, default=None
+        A mixture for EM to start from, in place of several random starts.
 
     Returns
     -------
@@ -358,17 +370,20 @@ def mixture_base(
     if n_components == 1:
         return gaussian_base(X, weight, n_samples)
     X, weight, n_samples = _subset(X, weight, n_samples, random_state)
-    return _fit_mixture(X[copies(weight, n_samples)], n_components, random_state)
+    return _fit_mixture(X[copies(weight, n_samples)], n_components, random_state, start)
 
 
-def choose_n_components(
+def best_mixtures(
     X: FloatArray,
     weight: FloatArray,
     n_samples: float,
     random_state: int,
+    *,
+    columns: FloatArray | None = None,
+    n_best: int = 3,
     max_components: int = 10,
-) -> int:
-    """Choose the number of components of a mixture by the Bayesian information criterion.
+) -> list[MixtureBase]:
+    """Return the mixtures of Gaussians of lowest Bayesian information criterion, the best first.
 
     Parameters
     ----------
@@ -380,34 +395,59 @@ def choose_n_components(
         Number of samples the rows stand for.
     random_state : int
         Seed, as in :func:`mixture_base`.
+    columns : ndarray of shape (n_features, n_features), default=None
+        ``X @ columns`` are the columns of the data, scaled: EM starts from k-means there, beside
+        the starts in the coordinates of `X`, where groups may be less far apart.
+    n_best : int, default=3
+        Number of mixtures to return.
     max_components : int, default=10
         Most components tried. The search ends once three numbers in a row were no better.
 
     Returns
     -------
-    int
-        Number of components; none of them holds fewer than ``n_features + 1`` rows.
+    list of MixtureBase
+        At most `n_best`; the Gaussian is among those that compete. None has a component of fewer
+        than two rows.
     """
     X, weight, n_samples = _subset(X, weight, n_samples, random_state)
     d = X.shape[1]
     index = copies(weight, n_samples)
     most = min(max_components, np.count_nonzero(weight) // (d + 1))
-    best, lowest = 1, np.inf
+    found: list[tuple[float, int, MixtureBase]] = []
+    best = 1
     for k in range(1, most + 1):
-        if k == 1:
-            base = gaussian_base(X, weight, n_samples)
-        else:
-            base = _fit_mixture(X[index], k, random_state)
-            if _fewest_rows(base, X[weight > 0.0]) < d + 1:
-                continue
-        n_parameters = k * (1 + d + d * (d + 1) // 2) - 1
-        log_likelihood = n_samples * (weight @ base.log_density(X))
-        criterion = n_parameters * np.log(n_samples) - 2.0 * log_likelihood
-        if criterion < lowest:
-            best, lowest = k, criterion
+        for base in _fits(X, index, weight, n_samples, k, random_state, columns):
+            n_parameters = k * (1 + d + d * (d + 1) // 2) - 1
+            log_likelihood = n_samples * (weight @ base.log_density(X))
+            criterion = n_parameters * np.log(n_samples) - 2.0 * log_likelihood
+            if k == 1 or _fewest_rows(base, X[weight > 0.0]) >= _FEWEST_ROWS:
+                found.append((float(criterion), len(found), base))
+        best = len(min(found)[2].weights)
         if k - best >= _PATIENCE:
             break
-    return best
+    if not found:
+        return [gaussian_base(X, weight, n_samples)]
+    return [base for _, _, base in sorted(found, key=lambda item: item[:2])[:n_best]]
+
+
+def _fits(
+    X: FloatArray,
+    index: NDArray[np.intp],
+    weight: FloatArray,
+    n_samples: float,
+    n_components: int,
+    random_state: int,
+    columns: FloatArray | None,
+) -> list[MixtureBase]:
+    """Return mixtures of one number of components from different starts."""
+    if n_components == 1:
+        return [gaussian_base(X, weight, n_samples)]
+    rows = X[index]
+    fits = [_fit_mixture(rows, n_components, random_state)]
+    if columns is not None:
+        fits.append(_fit_mixture(rows @ columns, n_components, random_state, init="kmeans"))
+        fits[1] = fits[1].mapped(np.asarray(np.linalg.inv(columns), dtype=np.float64))
+    return fits
 
 
 def _fewest_rows(base: MixtureBase, X: FloatArray) -> float:
@@ -417,19 +457,38 @@ def _fewest_rows(base: MixtureBase, X: FloatArray) -> float:
     return float(share.sum(axis=0).min())
 
 
-def _fit_mixture(X: FloatArray, n_components: int, random_state: int) -> MixtureBase:
+def _fit_mixture(
+    X: FloatArray,
+    n_components: int,
+    random_state: int,
+    start: MixtureBase | None = None,
+    init: str = "k-means++",
+) -> MixtureBase:
     mixture = GaussianMixture(
         n_components,
         reg_covar=_MIXTURE_FLOOR,
-        n_init=_N_STARTS if len(X) <= _MANY_ROWS else 1,
-        init_params="k-means++",
+        init_params=init,
         random_state=random_state,
+        weights_init=None if start is None else start.weights,
+        means_init=None if start is None else start.means,
+        precisions_init=None if start is None else start._precisions,
     )
-    with warnings.catch_warnings():
+    # Arrays here are NumPy's, whatever the caller's configuration says of others; the sums of
+    # k-means over threads of OpenMP would depend on their number.
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), config_context(array_api_dispatch=False), _single_openmp():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(X)
     weights = mixture.weights_ / mixture.weights_.sum()
     return MixtureBase(weights, mixture.means_, mixture.covariances_)
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _single_openmp() -> Any:
+    return _controller().limit(limits=1, user_api="openmp")
 
 
 def _subset(

@@ -13,7 +13,7 @@ from skmmd.density._bases import (
     BaseMeasure,
     MixtureBase,
     TruncatedBase,
-    choose_n_components,
+    best_mixtures,
     estimator_base,
     gaussian_base,
     mixture_base,
@@ -121,10 +121,10 @@ def base_candidates(
         fitted = [gaussian_base(part.X, part.weight, part.n_samples) for part in parts]
         found.append(_candidate("gaussian", fitted))
     if base in ("auto", "gmm"):
-        k = choose_n_components(rows.X, rows.weight, rows.n_samples, seed)
+        mixtures = _mixtures(map_, parts, folds, seed)
+        k = len(mixtures[0].weights)
         if base == "auto" and k == 1:
             return found
-        mixtures = [mixture_base(part.X, part.weight, k, part.n_samples, seed) for part in parts]
         for factor in _INFLATIONS if folds is not None else (1.0,):
             name = f"gmm, {k} components, covariances x {factor:g}"
             found.append(_candidate(name, [m.inflated(factor) for m in mixtures], "gmm"))
@@ -133,6 +133,35 @@ def base_candidates(
 
 def _candidate(name: str, fitted: Sequence[BaseMeasure], group: str | None = None) -> BaseCandidate:
     return BaseCandidate(name, fitted[0], tuple(fitted[1:]), group or name)
+
+
+def _mixtures(
+    map_: Whitening, parts: list[Rows], folds: Folds | None, seed: int
+) -> list[MixtureBase]:
+    """Return a mixture of Gaussians for all rows and for each split.
+
+    Of those of lowest BIC the best on held-out rows. Each split starts from the mixture of all
+    rows: else another local optimum than the one that is used would be judged.
+    """
+    rows = parts[0]
+    columns = map_.root if map_.root.ndim == 2 else np.diag(map_.root)
+    columns = columns / np.linalg.norm(columns, axis=0)
+    best = best_mixtures(rows.X, rows.weight, rows.n_samples, seed, columns=columns)
+    if folds is None or len(best[0].weights) == 1:
+        return best[:1] * len(parts)
+    chosen, highest = best[:1] * len(parts), -np.inf
+    for mixture in best:
+        k = len(mixture.weights)
+        fits = [
+            mixture_base(part.X, part.weight, k, part.n_samples, seed, mixture)
+            for part in parts[1:]
+        ]
+        value = np.mean(
+            [test @ fit.log_density(folds.X) for test, fit in zip(folds.test, fits, strict=True)]
+        )
+        if k > 1 and value > highest:
+            chosen, highest = [mixture, *fits], float(value)
+    return chosen
 
 
 def _fitted(estimator: Any, map_: Whitening, rows: Rows) -> BaseMeasure:

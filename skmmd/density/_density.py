@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import DensityMixin
+from sklearn.utils.metaestimators import available_if
 
 from skmmd._chunked import row_blocks, single_threaded_blas
 from skmmd._validation import (
@@ -24,7 +25,7 @@ from skmmd._validation import (
     validate_data,
     validate_params,
 )
-from skmmd.density._box import box_of
+from skmmd.density._box import box_of, is_positive, rows_inside
 from skmmd.density._candidates import Box
 from skmmd.density._fit import Fit, extend, fit_density
 from skmmd.density._fitted import FittedBase
@@ -41,6 +42,17 @@ FloatArray = NDArray[np.float64]
 _LOW_ESS = 0.03
 _LARGE_ERROR = 0.05
 _BLOCK = 2048
+_SLACK = 1e-13
+
+
+def _has_sums(estimator: Any) -> bool:
+    """Raise if there is nothing that partial_fit could add to."""
+    if estimator.refine or estimator.basis != "lite":
+        raise AttributeError(
+            f"{type(estimator).__name__}: partial_fit adds to sums of rows, which basis='lite' "
+            "without refine=True has; use these, or fit."
+        )
+    return True
 
 
 class ScoreMatchingDensity(DensityMixin, Estimator):
@@ -259,6 +271,12 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags: rows may have to be positive."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = is_positive(self.domain)
+        return tags
+
     @fit_method
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -301,6 +319,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         self._warn()
         return self
 
+    @available_if(_has_sums)
     @fit_method
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -327,14 +346,9 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
 
         Raises
         ------
-        ValueError
+        AttributeError
             If ``refine=True`` or the basis is not "lite": these have no sums to add to.
         """
-        if self.refine or self.basis != "lite":
-            raise ValueError(
-                f"{type(self).__name__}: partial_fit adds to sums of rows, which basis='lite' "
-                "without refine=True has; use these, or fit."
-            )
         if not hasattr(self, "coef_"):
             return self.fit(X, sample_weight=sample_weight)
         rows = self._rows(X)
@@ -399,7 +413,8 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             return None
         check_sides(sides, X, type(self).__name__)
         low, high = ((side - map_.center)[map_.varying] / map_.root for side in sides)
-        return Box(low, high)
+        # Rows on a side must not fall outside by rounding.
+        return Box(low - _SLACK * (1.0 + np.abs(low)), high + _SLACK * (1.0 + np.abs(high)))
 
     def _store(self, fit: Fit, settings: Settings) -> None:
         """Set the fitted attributes."""
@@ -612,4 +627,8 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
     def _unnormalized(self, rows: FloatArray) -> FloatArray:
         with single_threaded_blas():
             log_density = self._model.log_density(self._map.forward(rows))
-        return log_density + self._map.log_jacobian(rows)
+        log_density += self._map.log_jacobian(rows)
+        sides = box_of(self.domain, rows.shape[1])
+        if sides is not None:
+            log_density[~rows_inside(rows, sides)] = -np.inf
+        return log_density

@@ -12,7 +12,7 @@ from skmmd.density._candidates import BaseCandidate, Box, base_candidates
 from skmmd.density._fitted import Model, normalise
 from skmmd.density._folds import Folds, Rows, fold_rows
 from skmmd.density._gradient_basis import GradientExpansion, fit_full, fit_nystroem
-from skmmd.density._lite import Expansion, System, assemble, block_system, solve
+from skmmd.density._lite import Expansion, System, assemble, block_system, solve_accurately
 from skmmd.density._normalizer import Normalizer, Proposal, make_proposal
 from skmmd.density._radial import half_distances, radial
 from skmmd.density._refine import held_out_refinement, refined_coefficients
@@ -231,7 +231,7 @@ def _coefficients(
     assert choice.lengths is not None
     distances = half_distances(choice.lengths**-2.0, centers, centers)
     penalty = radial(settings.question.kernel, distances)[0]
-    return solve(system.gram, system.linear, penalty, choice.alpha)
+    return solve_accurately(system.gram, system.linear, penalty, choice.alpha)
 
 
 def _finish(

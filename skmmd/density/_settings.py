@@ -103,8 +103,10 @@ def check_sides(sides: tuple[FloatArray, FloatArray], X: FloatArray, owner: str)
     inside = rows_inside(X, sides)
     if not inside.all():
         outside = np.flatnonzero(np.any((sides[0] > X) | (sides[1] < X), axis=0))
+        # scikit-learn's checks look for the first words.
+        negative = "Negative values in data: " if np.all(sides[0] >= 0.0) else ""
         raise ValueError(
-            f"{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in the "
+            f"{negative}{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in the "
             f"features {outside[:5].tolist()}; leave them out, or widen the domain."
         )
 
@@ -206,6 +208,8 @@ def _bandwidth(
 def _centers(centers: Any, map_: Whitening) -> FloatArray | None:
     if centers is None:
         return None
+    if np.shape(centers)[:1] == (0,):
+        raise ValueError("centers has no row; give some points, or None to draw rows as centres.")
     points = check_rows(centers, name="centers")
     d = len(map_.varying)
     if points.shape[1] != d:

@@ -101,7 +101,7 @@ def test_alpha(d, alpha):
 
 # Against 60 digits the plain solution has errors of 3e-8 and 4e-6 here, and one that drops
 # eigenvalues of K below 1e-10 of the largest has 2e-4 and 3e-3.
-@pytest.mark.parametrize(("alpha", "rel"), [(0.1, 1e-5), (1e-3, 5e-4)])
+@pytest.mark.parametrize(("alpha", "rel"), [(0.1, 1e-5), (1e-3, 5e-5)])
 def test_f_where_the_kernel_matrix_is_singular_to_rounding(alpha, rel):
     X = data(3, n=80, d=1)
     Z, given = centers(X, m=25), {"bandwidth": 1.5, "alpha": alpha}
@@ -436,6 +436,7 @@ def quantiles(p, n):
 DOMAINS = {
     "nonnegative": ("nonnegative", 0.0, np.inf, 1.0),
     "low": ((0.0, np.inf), 0.0, np.inf, 1.0),
+    "box": ((-0.5, 1.2), -0.5, 1.2, 0.3),
     "box, arrays": ((np.array([-1.0]), np.array([1.0])), -1.0, 1.0, 1.0),
 }
 
@@ -453,11 +454,13 @@ def test_truncated_gaussian(name):
     assert np.mean((model.score_function(rows) - truth) ** 2) < 0.03 * np.mean(truth**2)
     gap = p.logpdf(rows[:, 0]) - model.score_samples(rows)
     assert -4 * model.log_normalizer_std_ - 1e-3 <= gap.mean() < 0.02
+    # Twelve wide kernels on a line are dependent to rounding: their coefficients are large, and
+    # leave noise of 1e-10 in f.
     np.testing.assert_allclose(
         model.score_function(rows)[:, 0],
         central(model.unnormalized_log_density, rows, 0),
-        rtol=1e-6,
-        atol=1e-6,
+        rtol=1e-4,
+        atol=1e-4,
     )
     drawn = model.sample(300, random_state=0)
     assert drawn.min() >= low
@@ -509,6 +512,21 @@ def test_coefficients_on_a_domain(kernel, name, d):
     expected = oracles.Expansion(oracles.solve(*system, 0.01), z, **given)
     assert_same_f(fitted_f(model, X, model.base_.score_samples), expected.value(Y))
     np.testing.assert_allclose(model.coef_, expected.coef, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_on_the_bounds(seed):
+    """A closed domain: its faces belong to it, whatever whitening rounds."""
+    rng = np.random.default_rng(seed)
+    X = 10.0 ** rng.uniform(-3, 3, 2) * rng.uniform(-1, 2, (60, 2))
+    low, high = X.min(axis=0), X.max(axis=0)
+    faces = np.vstack([low, high, [low[0], high[1]]])
+    model = estimator(domain=(low, high), n_components=10).fit(X)
+    for rows in (X, faces):
+        assert np.isfinite(model.score_samples(rows)).all()
+        assert np.isfinite(model.score_function(rows)).all()
+    beyond = faces + [[0.0, -1e-6], [1e-6, 0.0], [-1e-6, 0.0]] * np.ptp(X, axis=0)
+    np.testing.assert_array_equal(model.score_samples(beyond), -np.inf)
 
 
 def test_bounds_from_above_mirror_those_from_below():
@@ -686,6 +704,7 @@ BAD = {
     "centers too wide": ({"centers": np.ones((4, 3))}, "centers"),
     "centers nan": ({"centers": np.array([[0.0, np.nan]])}, "centers"),
     "centers flat": ({"centers": np.ones(2)}, "centers"),
+    "no centers": ({"centers": np.empty((0, 2))}, "centers"),
     "kernel": ({"kernel": "laplacian"}, "kernel"),
     "loss": ({"loss": "implicit"}, "loss"),
     "base": ({"base": "student"}, "base"),
