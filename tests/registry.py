@@ -16,6 +16,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skmmd.density import ScoreMatchingDensity, ScoreMatchingEstimator, ScoreMatchingGaussian
 from skmmd.hashing import MMDTClassifier, MMDTIndex, MMDTVectorizer
 from skmmd.metric_learning import MetricLearner
 from skmmd.mixture import GaussianMixture, GaussianMixtureIC
@@ -73,6 +74,17 @@ def one_sample(seed=0, n=40):
     return two_groups(seed, n)[0], None
 
 
+def skewed_sample(seed=0, n=40):
+    """One sample that is no Gaussian, positive: an arc."""
+    angle, radius = np.random.default_rng(seed).uniform(size=(2, n)) * [[3.0], [0.5]]
+    X = (2.0 + radius)[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
+    return np.round((X + np.array([0.1, 2.6])) * 1024) / 1024, None
+
+
+def clustered_sample(seed=0, n=40):
+    return three_clusters(seed, n)[0], None
+
+
 def rows_with_holes(seed=0, n=40):
     """One sample with missing values, in any feature but never in all of a row."""
     X, _ = one_sample(seed, n)
@@ -113,6 +125,16 @@ def cosine_gram(A, B):
     A = A / (1.0 + np.linalg.norm(A, axis=1, keepdims=True))
     B = B / (1.0 + np.linalg.norm(B, axis=1, keepdims=True))
     return A @ B.T
+
+
+def logistic_score(X, theta):
+    """The score of a logistic density by its place and scale."""
+    return -np.tanh((X - theta[0]) / theta[1] / 2) / theta[1]
+
+
+def powers(X):
+    """Statistics of an exponential family."""
+    return np.hstack([X, X**2, X**4])
 
 
 # --------------------------------------------------------------------------------------
@@ -165,6 +187,8 @@ class Instance:
     battery: bool = True  # can be fitted on the data of check_estimator
     translation_invariant: bool = False
     scale_invariant: bool = False
+    # A density, or its score, in the units of the rows.
+    scale_equivariant: bool = False
     # If the seed chooses a start: parameters that leave it no choice.
     pin_start: Callable[..., dict[str, Any]] | None = None
     allow_nan: bool = False
@@ -435,6 +459,121 @@ def _transfer_instances():
                 "repeats": method == "herding",
                 **RBF,
             },
+        )
+
+
+# Which rows are centres is drawn, from the distinct rows in sorted order.
+DRAWN_CENTERS = {"drawn": ("centers_",), "seeded": True}
+
+
+def _density(name, *, traits=None, **parameters):
+    """Few centres and draws; what is fixed leaves nothing to select."""
+    small = {"n_components": 10, "n_normalizer_samples": 500, "cv": 2, "random_state": 0}
+    return Instance(
+        id=f"ScoreMatchingDensity-{name}",
+        estimator=ScoreMatchingDensity(**{**small, **parameters}),
+        **{
+            "make_data": skewed_sample,
+            "min_checks": UNLABELLED + WEIGHTED,
+            "determined": ("log_normalizer_", "alpha_"),
+            "functions": ("score_samples", "score_function"),
+            "grid": {"alpha": [0.01, 0.1], "bandwidth": [0.7, "median"]},
+            "several_blocks": 4200,
+            "translation_invariant": True,
+            "scale_equivariant": True,
+            **DRAWN_CENTERS,
+            **(traits or {}),
+        },
+    )
+
+
+FIXED = {"bandwidth": 0.8, "alpha": 0.01, "base": "gaussian", "loss": "explicit"}
+# A grid in place of a search, for what differs elsewhere.
+QUICK = {"bandwidth": "median", "base": "gaussian"}
+
+
+def _density_instances():
+    again = {"repeats": True, "several_blocks": 2100}
+    yield _density("default", traits={**again, "make_data": clustered_sample})
+    yield _density("selected", **QUICK)
+    yield _density("fixed", **FIXED, traits={"several_blocks": 2100})
+    unit = {"translation_invariant": False, **again}
+    yield _density("imq", kernel="imq", bandwidth="cv", base="gaussian", traits=again)
+    mixture = {**again, "make_data": clustered_sample, "battery": False}
+    yield _density("gmm", **{**FIXED, "base": "gmm"}, traits=mixture)
+    # A column that never varies, as check_estimator has, cannot be left out of a base.
+    yield _density(
+        "estimator",
+        **{**FIXED, "base": GaussianMixture(2, reg_covar=0.0, random_state=0)},
+        traits=mixture,
+    )
+    yield _density("nonnegative", domain="nonnegative", bandwidth="median", traits=unit)
+    yield _density(
+        "score-matching",
+        selection="score_matching",
+        n_normalizer_samples=0,
+        **QUICK,
+        traits={
+            **again,
+            # Without normaliser there is no score_samples, which check_estimator calls.
+            "battery": False,
+            "determined": ("held_out_score_", "alpha_"),
+            "functions": ("score_function", "unnormalized_log_density"),
+            "refuses": ("score_samples",),
+        },
+    )
+    yield _density("nystroem", basis="nystroem", **FIXED, traits=again)
+    # The cube of the number of rows; and all are centres.
+    cubic = {**again, "several_blocks": 60, "drawn": ()}
+    yield _density("full", basis="full", **FIXED, traits=cubic)
+    yield _density("refined", refine=True, **QUICK, traits=again)
+    yield _density("unwhitened", whiten=False, **QUICK, traits=again)
+    yield _density("sliced", **{**FIXED, "loss": "sliced"}, traits=again)
+    noisy = {**FIXED, "loss": "denoising", "noise_scale": 0.1}
+    yield _density("denoising", **noisy, traits=again)
+    yield _density("noisy", kernel="rq", **noisy, traits=again)
+    for name, parameters, data in (
+        ("default", {}, one_sample),
+        ("sparse", {"alpha": 0.1}, one_sample),
+        ("nonnegative", {"domain": "nonnegative"}, skewed_sample),
+        ("sparse-nonnegative", {"domain": "nonnegative", "alpha": 0.1}, skewed_sample),
+    ):
+        yield Instance(
+            f"ScoreMatchingGaussian-{name}",
+            ScoreMatchingGaussian(**parameters),
+            data,
+            UNLABELLED + WEIGHTED,
+            determined=("covariance_", "precision_", "log_normalizer_"),
+            functions=("score_samples", "score_function"),
+            grid={"alpha": [0.0, 0.1]},
+            translation_invariant="domain" not in parameters,
+            scale_equivariant=name != "sparse",
+            repeats="domain" in parameters,
+            battery=name != "sparse-nonnegative",
+        )
+    family = {"statistics": powers}
+    for name, parameters in (
+        ("default", {}),
+        ("statistics", family),
+        ("score_func", {"score_func": logistic_score, "theta0": [0.0, 1.0]}),
+        ("sliced", {"loss": "sliced"}),
+        ("denoising", {"loss": "denoising"}),
+    ):
+        seeded = name in ("sliced", "denoising")
+        yield Instance(
+            f"ScoreMatchingEstimator-{name}",
+            ScoreMatchingEstimator(**{"random_state": 0, **parameters}),
+            one_sample,
+            UNLABELLED + WEIGHTED,
+            determined=("loss_",),
+            drawn=("theta_",) if seeded else (),
+            # A search stops where rounding tells it to.
+            functions=() if name == "score_func" else ("score_function",),
+            seeded=seeded,
+            translation_invariant=name in ("default", "denoising"),
+            scale_equivariant=name != "score_func",
+            grid={"loss": ["explicit", "denoising"], "noise_scale": [0.1]},
+            repeats=seeded,
         )
 
 
@@ -723,4 +862,5 @@ INSTANCES = [
         traits=CLASSES,
     ),
     *_transfer_instances(),
+    *_density_instances(),
 ]

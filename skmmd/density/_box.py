@@ -1,5 +1,6 @@
 """Gaussians cut off at the sides of a box: the domain, the probability in it, and draws."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,14 @@ from scipy.linalg import cholesky
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
 from scipy.stats import qmc
 
-__all__ = ["boundary_weights", "box_log_probability", "box_of", "draw_in_box", "rows_inside"]
+__all__ = [
+    "boundary_weights",
+    "box_log_probability",
+    "box_of",
+    "draw_in_box",
+    "is_positive",
+    "rows_inside",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -54,6 +62,15 @@ def box_of(domain: Any, n_features: int) -> tuple[FloatArray, FloatArray] | None
     if not np.all(low < high):
         raise ValueError(f"domain has low={low}, high={high}; each low must be below its high.")
     return None if np.all(np.isinf(low) & np.isinf(high)) else (low, high)
+
+
+def is_positive(domain: Any) -> bool:
+    """Tell whether a domain has no negative values; of what is no domain `fit` complains."""
+    if domain is not None:
+        with contextlib.suppress(TypeError, ValueError, IndexError, KeyError):
+            low = 0.0 if isinstance(domain, str) else domain[0]
+            return bool(np.min(low) >= 0.0)
+    return False
 
 
 def rows_inside(X: FloatArray, box: tuple[FloatArray, FloatArray]) -> NDArray[np.bool_]:

@@ -1,6 +1,5 @@
 """A Gaussian by score matching, with a sparse precision matrix or on a box if asked for."""
 
-import contextlib
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,6 +28,7 @@ from skmmd.density._box import (
     box_log_probability,
     box_of,
     draw_in_box,
+    is_positive,
     rows_inside,
 )
 from skmmd.density._folds import merge_rows
@@ -360,11 +360,7 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
     def __sklearn_tags__(self) -> Any:
         """Return the tags: rows may have to be positive."""
         tags = super().__sklearn_tags__()
-        if self.domain is not None:
-            # What is no domain is told by fit.
-            with contextlib.suppress(TypeError, ValueError, IndexError, KeyError):
-                low = 0.0 if isinstance(self.domain, str) else self.domain[0]
-                tags.input_tags.positive_only = bool(np.min(low) >= 0.0)
+        tags.input_tags.positive_only = is_positive(self.domain)
         return tags
 
     @fit_method
@@ -509,7 +505,8 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         ndarray of shape (n_samples, n_features)
             Gradients with respect to the row.
         """
-        return (self.location_ - self._rows(X, inside=True)) @ self.precision_
+        rows = self._rows(X, inside=True)
+        return np.asarray((self.location_ - rows) @ self.precision_)
 
     def hessian(self, X: ArrayLike) -> FloatArray:
         """Return the Hessian of the log density at each row.
@@ -524,7 +521,8 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         ndarray of shape (n_samples, n_features, n_features)
             Minus the precision matrix, for each row.
         """
-        return np.tile(-self.precision_, (len(self._rows(X, inside=True)), 1, 1))
+        n_rows = len(self._rows(X, inside=True))
+        return np.tile(-self.precision_, (n_rows, 1, 1))
 
     def score_matching_loss(self, X: ArrayLike) -> float:
         """Return the mean score-matching loss of rows.

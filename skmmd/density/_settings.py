@@ -106,8 +106,8 @@ def check_sides(sides: tuple[FloatArray, FloatArray], X: FloatArray, owner: str)
         # scikit-learn's checks look for the first words.
         negative = "Negative values in data: " if np.all(sides[0] >= 0.0) else ""
         raise ValueError(
-            f"{negative}{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in the "
-            f"features {outside[:5].tolist()}; leave them out, or widen the domain."
+            f"{negative}{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in "
+            f"the features {outside[:5].tolist()}; leave them out, or widen the domain."
         )
 
 
