@@ -11,16 +11,19 @@ import pytest
 from matplotlib.image import imread
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist, pdist
-from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
+from scipy.stats import norm
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, train_test_split
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
-from skmmd import hashing, metric_learning, mixture, transfer, two_sample
+from skmmd import density, hashing, metric_learning, mixture, transfer, two_sample
 from skmmd._cli import main
 from skmmd._cli._tour import PARTS, Finding, Part, _installed, save_figures, write_page
+from skmmd._cli._tour import _density as density_part
 from skmmd._cli._tour import _hashing as hashing_part
 from skmmd._cli._tour import _metric_learning as metric_part
 from skmmd._cli._tour import _mixture as mixture_part
@@ -72,7 +75,7 @@ def test_every_estimator_is_part_of_the_tour(tour):
     """Each public class and function of each area is called on the page, or its result shown."""
     calls = "".join(tour[3].text)
     results = ("DriftUpdate", "FeatureScores", "MMDTestResult", "PairLoss")
-    areas = two_sample, hashing, mixture, metric_learning, transfer
+    areas = two_sample, hashing, mixture, metric_learning, transfer, density
     for name in [name for area in areas for name in area.__all__ if name not in results]:
         assert f"{name}(" in calls, name
     assert [f"skmmd.{p.name}" for p in PARTS] == [area.__name__ for area in areas]
@@ -156,6 +159,9 @@ def test_table_and_page_tell_the_same(tour):
         transfer_part._a_line_elsewhere,
         transfer_part._patients_kept_by_chance,
         transfer_part._no_overlap,
+        density_part._never_negative,
+        density_part._what_goes_together,
+        density_part._slant_of_sevens,
     ],
 )
 def test_findings_are_the_same_each_time(finding, tour):
@@ -309,6 +315,81 @@ def test_known_alignment_and_selection():
     finding = transfer_part._prototypes(True)
     assert finding.outcome.startswith(f"MMD^2 {min(trials) + K.mean():.3f}, random ")
     assert f"are {len(set(digits[picks]))} different digits" in finding.reading
+
+
+def test_known_densities():
+    """Areas and likelihoods of scikit-learn's densities; a truth that is drawn from."""
+    tumours = load_breast_cancer()
+    train, test = train_test_split(100.0 * tumours.data[:, [6]], test_size=0.3, random_state=0)
+    bandwidths = {"bandwidth": train.std() * np.geomspace(0.1, 1.0, 10)}
+    search = GridSearchCV(KernelDensity(), bandwidths).fit(train)
+    expected = f"{search.score(test) / len(test):.3f}"
+    finding = density_part._never_negative(True)
+    assert finding.outcome.endswith(f"KernelDensity {expected}")
+    # What of a kernel lies below zero, exactly; a thousand draws have 3.5 standard errors of 2 %.
+    below = norm.cdf(-train / search.best_params_["bandwidth"]).mean()
+    told = float(re.search(r"has ([\d.]+)% of its mass", finding.reading)[1]) / 100.0
+    assert told == pytest.approx(below, abs=0.021)
+    assert "draws from the density on the domain 0 are there" in finding.reading
+
+    benign = tumours.data[tumours.target == 1]
+    normal, held_out = train_test_split(benign, test_size=0.4, random_state=0)
+    rows = np.concatenate([held_out, tumours.data[tumours.target == 0]])
+    scaled = (normal - normal.mean(axis=0)) / normal.std(axis=0)
+    turned, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
+    X = turned[:, :3] * np.sqrt(len(normal) - 1)
+    rows = (rows - normal.mean(axis=0)) / normal.std(axis=0) @ axes[:3].T
+    rows *= np.sqrt(len(normal) - 1) / lengths[:3]
+    likely = GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.1, 1.0, 10)}).fit(X)
+    likely = likely.best_estimator_.score_samples(rows)
+    pairs = np.sign(likely[: len(held_out), None] - likely[len(held_out) :])
+    expected = f"KernelDensity {(1.0 + pairs.mean()) / 2.0:.3f}"
+    assert expected in density_part._unlike_the_benign(True).reading
+
+
+def test_known_parameters():
+    """The D-trace loss by other steps, held-out losses by hand, angles by two moments."""
+    X = StandardScaler().fit_transform(load_wine().data)
+    finding = density_part._what_goes_together(True)
+    alpha = float(re.search(r"alpha ([\d.]+)$", finding.outcome)[1])
+    losses = []
+    for train, test in KFold(5, shuffle=True, random_state=0).split(X):
+        Y = X[train] - X[train].mean(axis=0)
+        K = sparse_precision(Y.T @ Y / len(Y), alpha)
+        score = (X[test] - X[train].mean(axis=0)) @ K
+        losses.append(0.5 * np.mean((score**2).sum(axis=1)) - np.trace(K))
+    assert f"the lowest held-out loss, {np.mean(losses):.3f}," in finding.reading
+    K = sparse_precision(X.T @ X / len(X), alpha)
+    n_pairs = np.count_nonzero(np.abs(K[np.triu_indices(13, 1)]) > 1e-8)
+    assert finding.outcome.startswith(f"{n_pairs} of 78 pairs")
+
+    images, digits = load_digits(return_X_y=True)
+    angles = []
+    for image in images[digits == 7].reshape(-1, 8, 8):
+        row, column = np.indices(image.shape)
+        spread = np.cov(column.ravel(), -row.ravel(), aweights=image.ravel())
+        angles.append(2.0 * np.arctan2(*np.linalg.eigh(spread)[1][::-1, -1]))
+    # Minimum of 1/2 mean (a sin x - b cos x)^2 - mean (a cos x + b sin x).
+    cosine, sine = np.cos(angles), np.sin(angles)
+    mixed = -np.mean(sine * cosine)
+    quadratic = [[np.mean(sine**2), mixed], [mixed, np.mean(cosine**2)]]
+    theta = np.linalg.solve(quadratic, [cosine.mean(), sine.mean()])
+    outcome = density_part._slant_of_sevens(True).outcome
+    assert outcome.startswith(f"kappa {np.hypot(*theta):.2f}, ")
+
+
+def sparse_precision(S, alpha):
+    """Minimise 1/2 tr(KSK) - tr(K) + alpha |K| off the diagonal, by proximal gradient steps."""
+    off = ~np.eye(len(S), dtype=bool)
+    K = before = np.eye(len(S))
+    step, momentum = 1.0 / np.linalg.eigvalsh(S)[-1], 1.0
+    for _ in range(5000):
+        then = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        ahead = K + (momentum - 1.0) / then * (K - before)
+        moved = ahead - step * ((S @ ahead + ahead @ S) / 2.0 - np.eye(len(S)))
+        shrunk = np.sign(moved) * np.maximum(np.abs(moved) - step * alpha, 0.0)
+        K, before, momentum = np.where(off, shrunk, moved), K, then
+    return K
 
 
 def test_special_characters_stay_text(tmp_path):

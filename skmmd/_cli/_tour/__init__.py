@@ -7,6 +7,7 @@ findings -> figures and one page                  (_page)
 A part is listed in ``PARTS``; ``_findings`` says what it yields.
 """
 
+from skmmd._cli._tour._density import PART as DENSITY
 from skmmd._cli._tour._findings import Finding, Part
 from skmmd._cli._tour._hashing import PART as HASHING
 from skmmd._cli._tour._metric_learning import PART as METRIC_LEARNING
@@ -17,4 +18,4 @@ from skmmd._cli._tour._two_sample import PART as TWO_SAMPLE
 
 __all__ = ["PARTS", "Finding", "Part", "save_figures", "write_page"]
 
-PARTS: tuple[Part, ...] = (TWO_SAMPLE, HASHING, MIXTURE, METRIC_LEARNING, TRANSFER)
+PARTS: tuple[Part, ...] = (TWO_SAMPLE, HASHING, MIXTURE, METRIC_LEARNING, TRANSFER, DENSITY)
