@@ -145,7 +145,7 @@ def _unlike_the_benign(quick: bool) -> Finding:
         title="Tumours unlike the benign",
         question="Of the benign tumours alone, learn what is normal. Are malignant ones less "
         "likely under that density?",
-        data=f"breast cancer, {len(X)} benign; {len(rows)} to be told apart",
+        data=f"breast cancer, {len(X)} + {len(rows)} tumours",
         call=f"make_pipeline(StandardScaler(), PCA({n_parts}, whiten=True), ScoreMatchingDensity())"
         ".fit(X_benign).score_samples(X)",
         outcome=f"area under the ROC curve {mean['score matching']:.3f}",
