@@ -2,8 +2,8 @@
 
 rows -> whitening() -> coordinates of mean zero and covariance one (``_whitening``)
 coordinates -> base_candidates() -> base measures q0 (``_bases``, ``_candidates``)
-q0 -> select() -> bandwidths, penalty, noise by held-out rows (``_fold_loss``, ``_bandwidths``,
-``_selection``; rows of equal roles in ``_folds``), refined by likelihood if wanted (``_refine``)
+q0 -> select() -> bandwidths, penalty and noise, by held-out rows (``_selection``): ``_folds`` and
+``_fold_loss`` -> ``_bandwidths`` -> ``_judges``; refined by likelihood if wanted (``_refine``)
 choice -> assemble(), solve() -> f = sum of kernels (``_radial``, ``_lite``; ``_variants`` denoising
 and sliced), or of their derivatives (``_gradient_basis``)
 q0 exp(f) -> normalise() -> log Z with its error (``_normalizer``, ``_quadrature``, ``_fitted``);

@@ -343,9 +343,12 @@ def mixture_base(
     n_components: int,
     n_samples: float,
     random_state: int,
+    *,
+    shape: str = "full",
+    columns: FloatArray | None = None,
     start: MixtureBase | None = None,
 ) -> MixtureBase:
-    """Fit a mixture of Gaussians with full covariances.
+    """Fit a mixture of Gaussians by scikit-learn's EM.
 
     Parameters
     ----------
@@ -358,9 +361,14 @@ def mixture_base(
     n_samples : float
         Number of samples the rows stand for.
     random_state : int
-        Seed of the starts of EM, and of the subset of more than 20,000 rows.
+        Seed of the start of EM, and of the subset of more than 20,000 rows.
+    shape : {"full", "diag"}, default="full"
+        Shape of the covariances; diagonal ones are so in the columns of the data.
+    columns : ndarray of shape (n_features, n_features), default=None
+        ``X @ columns`` are the columns of the data, scaled; None means those of `X`. EM runs
+        there: groups may be farther apart than in whitened coordinates.
     start : MixtureBase, default=None
-        A mixture for EM to start from, in place of several random starts.
+        A mixture for EM to start from, in place of k-means.
 
     Returns
     -------
@@ -370,7 +378,12 @@ def mixture_base(
     if n_components == 1:
         return gaussian_base(X, weight, n_samples)
     X, weight, n_samples = _subset(X, weight, n_samples, random_state)
-    return _fit_mixture(X[copies(weight, n_samples)], n_components, random_state, start)
+    rows = X[copies(weight, n_samples)]
+    if columns is None:
+        return _fit_mixture(rows, n_components, random_state, shape, start)
+    start = None if start is None else start.mapped(columns)
+    fitted = _fit_mixture(rows @ columns, n_components, random_state, shape, start)
+    return fitted.mapped(np.asarray(np.linalg.inv(columns), dtype=np.float64))
 
 
 def best_mixtures(
@@ -382,7 +395,7 @@ def best_mixtures(
     columns: FloatArray | None = None,
     n_best: int = 3,
     max_components: int = 10,
-) -> list[MixtureBase]:
+) -> list[tuple[str, MixtureBase]]:
     """Return the mixtures of Gaussians of lowest Bayesian information criterion, the best first.
 
     Parameters
@@ -396,8 +409,7 @@ def best_mixtures(
     random_state : int
         Seed, as in :func:`mixture_base`.
     columns : ndarray of shape (n_features, n_features), default=None
-        ``X @ columns`` are the columns of the data, scaled: EM starts from k-means there, beside
-        the starts in the coordinates of `X`, where groups may be less far apart.
+        The columns of the data, as in :func:`mixture_base`.
     n_best : int, default=3
         Number of mixtures to return.
     max_components : int, default=10
@@ -405,49 +417,31 @@ def best_mixtures(
 
     Returns
     -------
-    list of MixtureBase
-        At most `n_best`; the Gaussian is among those that compete. None has a component of fewer
-        than two rows.
+    list of (shape, MixtureBase)
+        At most `n_best`, with full or diagonal covariances; the Gaussian is among those that
+        compete. None has a component of fewer than two rows.
     """
     X, weight, n_samples = _subset(X, weight, n_samples, random_state)
     d = X.shape[1]
-    index = copies(weight, n_samples)
-    most = min(max_components, np.count_nonzero(weight) // (d + 1))
-    found: list[tuple[float, int, MixtureBase]] = []
-    best = 1
-    for k in range(1, most + 1):
-        for base in _fits(X, index, weight, n_samples, k, random_state, columns):
-            n_parameters = k * (1 + d + d * (d + 1) // 2) - 1
+    sizes = {"full": d * (d + 1) // 2, "diag": d}
+    found: list[tuple[float, int, int, str, MixtureBase]] = []
+    for shape in ("full", "diag") if d > 1 else ("full",):
+        most = min(max_components, np.count_nonzero(weight) // (sizes[shape] // d + 1))
+        best = lowest = np.inf
+        for k in range(1 if shape == "full" else 2, most + 1):
+            base = mixture_base(X, weight, k, n_samples, random_state, shape=shape, columns=columns)
             log_likelihood = n_samples * (weight @ base.log_density(X))
-            criterion = n_parameters * np.log(n_samples) - 2.0 * log_likelihood
+            n_parameters = k * (1 + d + sizes[shape]) - 1
+            criterion = float(n_parameters * np.log(n_samples) - 2.0 * log_likelihood)
             if k == 1 or _fewest_rows(base, X[weight > 0.0]) >= _FEWEST_ROWS:
-                found.append((float(criterion), len(found), base))
-        best = len(min(found)[2].weights)
-        if k - best >= _PATIENCE:
-            break
+                found.append((criterion, len(found), k, shape, base))
+                if criterion < lowest:
+                    best, lowest = k, criterion
+            if k - best >= _PATIENCE:
+                break
     if not found:
-        return [gaussian_base(X, weight, n_samples)]
-    return [base for _, _, base in sorted(found, key=lambda item: item[:2])[:n_best]]
-
-
-def _fits(
-    X: FloatArray,
-    index: NDArray[np.intp],
-    weight: FloatArray,
-    n_samples: float,
-    n_components: int,
-    random_state: int,
-    columns: FloatArray | None,
-) -> list[MixtureBase]:
-    """Return mixtures of one number of components from different starts."""
-    if n_components == 1:
-        return [gaussian_base(X, weight, n_samples)]
-    rows = X[index]
-    fits = [_fit_mixture(rows, n_components, random_state)]
-    if columns is not None:
-        fits.append(_fit_mixture(rows @ columns, n_components, random_state, init="kmeans"))
-        fits[1] = fits[1].mapped(np.asarray(np.linalg.inv(columns), dtype=np.float64))
-    return fits
+        return [("full", gaussian_base(X, weight, n_samples))]
+    return [(shape, base) for _, _, _, shape, base in sorted(found)[:n_best]]
 
 
 def _fewest_rows(base: MixtureBase, X: FloatArray) -> float:
@@ -461,30 +455,34 @@ def _fit_mixture(
     X: FloatArray,
     n_components: int,
     random_state: int,
+    shape: str = "full",
     start: MixtureBase | None = None,
-    init: str = "k-means++",
 ) -> MixtureBase:
+    given = {}
+    if start is not None:
+        diagonals = np.diagonal(start.covariances, axis1=1, axis2=2)
+        precisions = start._precisions if shape == "full" else 1.0 / diagonals
+        given = {
+            "weights_init": start.weights,
+            "means_init": start.means,
+            "precisions_init": precisions,
+        }
     mixture = GaussianMixture(
         n_components,
+        covariance_type=shape,
         reg_covar=_MIXTURE_FLOOR,
-        init_params=init,
         random_state=random_state,
-        weights_init=None if start is None else start.weights,
-        means_init=None if start is None else start.means,
-        precisions_init=None if start is None else start._precisions,
+        **given,
     )
     # Arrays here are NumPy's, whatever the caller's configuration says of others; the sums of
     # k-means over threads of OpenMP would depend on their number.
-    with (
-        _ONE_AT_A_TIME,
-        warnings.catch_warnings(),
-        config_context(array_api_dispatch=False),
-        _single_openmp(),
-    ):
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False), _single_openmp():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(X)
-    weights = mixture.weights_ / mixture.weights_.sum()
-    return MixtureBase(weights, mixture.means_, mixture.covariances_)
+    covariances = mixture.covariances_
+    if shape == "diag":
+        covariances = covariances[:, :, None] * np.eye(X.shape[1])
+    return MixtureBase(mixture.weights_ / mixture.weights_.sum(), mixture.means_, covariances)
 
 
 @functools.cache
@@ -544,7 +542,7 @@ def copies(weight: FloatArray, n_samples: float) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class EstimatorBase:
-    """A fitted density estimator in the data's coordinates ``x = center + root z``.
+    """A fitted density estimator in the data's coordinates ``x = center + z root``.
 
     Parameters
     ----------
@@ -554,7 +552,7 @@ class EstimatorBase:
     center : ndarray of shape (n_features,)
         Centre of the whitening.
     root : ndarray of shape (n_features, n_features) or (n_features,)
-        Symmetric root of the covariance, or its diagonal.
+        Root of the covariance, root'root, or its diagonal.
     """
 
     estimator: Any
@@ -592,7 +590,7 @@ class EstimatorBase:
         ndarray of shape (n_rows, n_features)
             Scores.
         """
-        return _times(self._call("score_function", X, X.shape), self.root)
+        return _times(self._call("score_function", X, X.shape), self.root.T)
 
     def laplacian(self, X: FloatArray) -> FloatArray:
         """Return the Laplacian of the log density at each row.
@@ -629,7 +627,7 @@ class EstimatorBase:
         """
         if hasattr(self.estimator, "hessian"):
             hessian = self._call("hessian", X, (*X.shape, X.shape[1]))
-            return _times(_times(hessian, self.root).transpose(0, 2, 1), self.root)
+            return _times(_times(hessian, self.root.T).transpose(0, 2, 1), self.root.T)
         hessian = np.stack([self._slope(X, j) for j in range(X.shape[1])], axis=1)
         return np.asarray(0.5 * (hessian + hessian.transpose(0, 2, 1)))
 
@@ -661,7 +659,7 @@ class EstimatorBase:
         shifted = np.asarray(points, dtype=np.float64) - self.center
         if self.root.ndim == 1:
             return shifted / self.root
-        return np.asarray(np.linalg.solve(self.root, shifted.T).T, dtype=np.float64)
+        return np.asarray(np.linalg.solve(self.root.T, shifted.T).T, dtype=np.float64)
 
     def _call(self, method: str, X: FloatArray, shape: tuple[int, ...]) -> FloatArray:
         points = self.center + _times(X, self.root)
@@ -696,11 +694,11 @@ def estimator_base(
     ----------
     estimator : object
         Fitted Gaussian mixture, or an estimator with `score_samples`, `score_function` and
-        `sample`, in the data's coordinates ``x = center + root z``.
+        `sample`, in the data's coordinates ``x = center + z root``.
     center : ndarray of shape (n_features,)
         Centre of the whitening.
     root : ndarray of shape (n_features, n_features) or (n_features,)
-        Symmetric root of the covariance, or its diagonal.
+        Root of the covariance, root'root, or its diagonal.
 
     Returns
     -------
@@ -742,7 +740,7 @@ def as_mixture(estimator: Any, center: FloatArray, root: FloatArray) -> MixtureB
     center : ndarray of shape (n_features,)
         Centre of the whitening.
     root : ndarray of shape (n_features, n_features) or (n_features,)
-        Symmetric root of the covariance, or its diagonal.
+        Root of the covariance, root'root, or its diagonal.
 
     Returns
     -------
@@ -761,7 +759,7 @@ def as_mixture(estimator: Any, center: FloatArray, root: FloatArray) -> MixtureB
         given = given[..., None, None] * np.eye(d)
     elif shape not in ("full", "tied"):
         raise TypeError(f"covariance_type={shape!r} of {type(estimator).__name__} is not known.")
-    covariances = inverse @ np.broadcast_to(given, (n_components, d, d)) @ inverse
+    covariances = inverse.T @ np.broadcast_to(given, (n_components, d, d)) @ inverse
     return MixtureBase(weights / weights.sum(), means, covariances)
 
 

@@ -121,12 +121,12 @@ def base_candidates(
         fitted = [gaussian_base(part.X, part.weight, part.n_samples) for part in parts]
         found.append(_candidate("gaussian", fitted))
     if base in ("auto", "gmm"):
-        mixtures = _mixtures(map_, parts, folds, seed)
+        shape, mixtures = _mixtures(map_, parts, folds, seed)
         k = len(mixtures[0].weights)
         if base == "auto" and k == 1:
             return found
         for factor in _INFLATIONS if folds is not None else (1.0,):
-            name = f"gmm, {k} components, covariances x {factor:g}"
+            name = f"gmm, {k} components ({shape}), covariances x {factor:g}"
             found.append(_candidate(name, [m.inflated(factor) for m in mixtures], "gmm"))
     return found
 
@@ -137,8 +137,8 @@ def _candidate(name: str, fitted: Sequence[BaseMeasure], group: str | None = Non
 
 def _mixtures(
     map_: Whitening, parts: list[Rows], folds: Folds | None, seed: int
-) -> list[MixtureBase]:
-    """Return a mixture of Gaussians for all rows and for each split.
+) -> tuple[str, list[MixtureBase]]:
+    """Return the shape of a mixture of Gaussians, its fit to all rows and to each split.
 
     Of those of lowest BIC the best on held-out rows. Each split starts from the mixture of all
     rows: else another local optimum than the one that is used would be judged.
@@ -147,21 +147,27 @@ def _mixtures(
     columns = map_.root if map_.root.ndim == 2 else np.diag(map_.root)
     columns = columns / np.linalg.norm(columns, axis=0)
     best = best_mixtures(rows.X, rows.weight, rows.n_samples, seed, columns=columns)
-    if folds is None or len(best[0].weights) == 1:
-        return best[:1] * len(parts)
-    chosen, highest = best[:1] * len(parts), -np.inf
-    for mixture in best:
+    shape, chosen = best[0][0], [best[0][1]] * len(parts)
+    if folds is None or len(chosen[0].weights) == 1:
+        return shape, chosen
+    highest = -np.inf
+    for trial, mixture in best:
         k = len(mixture.weights)
+        if k == 1:
+            continue
         fits = [
-            mixture_base(part.X, part.weight, k, part.n_samples, seed, mixture)
+            mixture_base(
+                part.X, part.weight, k, part.n_samples, seed,
+                shape=trial, columns=columns, start=mixture,
+            )
             for part in parts[1:]
-        ]
+        ]  # fmt: skip
         value = np.mean(
             [test @ fit.log_density(folds.X) for test, fit in zip(folds.test, fits, strict=True)]
         )
-        if k > 1 and value > highest:
-            chosen, highest = [mixture, *fits], float(value)
-    return chosen
+        if value > highest:
+            shape, chosen, highest = trial, [mixture, *fits], float(value)
+    return shape, chosen
 
 
 def _fitted(estimator: Any, map_: Whitening, rows: Rows) -> BaseMeasure:

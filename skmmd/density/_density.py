@@ -398,7 +398,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             settings,
             map_,
             rows,
-            (map_.forward(X), weight),
+            (X, weight),
             box,
             generator(self.random_state),
             n_jobs=self.n_jobs,

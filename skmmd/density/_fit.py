@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from skmmd.density._bases import MixtureBase
 from skmmd.density._candidates import BaseCandidate, Box, base_candidates
 from skmmd.density._fitted import Model, normalise
-from skmmd.density._folds import Folds, Rows, fold_rows
+from skmmd.density._folds import Folds, Rows, fold_rows, noisy_rows
 from skmmd.density._gradient_basis import GradientExpansion, fit_full, fit_nystroem
+from skmmd.density._judges import Choice
 from skmmd.density._lite import Expansion, System, assemble, block_system, solve_accurately
 from skmmd.density._normalizer import Normalizer, Proposal, make_proposal
 from skmmd.density._radial import half_distances, radial
 from skmmd.density._refine import held_out_refinement, refined_coefficients
-from skmmd.density._selection import Choice, noisy_rows, select
+from skmmd.density._selection import select
 from skmmd.density._settings import Settings
 from skmmd.density._variants import denoised_system, sliced_system
 from skmmd.density._whitening import Whitening
@@ -85,7 +86,7 @@ def fit_density(
     rows : Rows
         Distinct rows in coordinates.
     given : tuple of ndarray
-        Rows in coordinates and their weights as they came, which the splits of `cv` mean.
+        Rows of the data and their weights as they came, which the splits of `cv` mean.
     box : Box or None
         The domain.
     generator : numpy.random.Generator
@@ -107,7 +108,9 @@ def fit_density(
         centers = rows.X[generator.choice(len(rows.X), size, replace=False)]
     folds = None
     if not settings.is_closed:
+        # Equal rows are merged before they are mapped, which can round copies differently.
         folds = fold_rows(*given, settings.cv, generator, max_rows=_MAX_SELECTION_ROWS)
+        folds = replace(folds, X=map_.forward(folds.X))
     bases = base_candidates(settings.base, map_, rows, folds, seed, box)
     choices: Sequence[Choice]
     if folds is None:

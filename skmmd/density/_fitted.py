@@ -1,6 +1,6 @@
 """A fitted density in whitened coordinates: base measure, function f, normaliser, proposal."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import RandomState
@@ -11,7 +11,7 @@ from skmmd.density._bases import BaseMeasure, MixtureBase, TruncatedBase
 from skmmd.density._candidates import Box
 from skmmd.density._gradient_basis import GradientExpansion
 from skmmd.density._lite import Expansion
-from skmmd.density._normalizer import Normalizer, Proposal, log_normalizer
+from skmmd.density._normalizer import Normalizer, Proposal, ess_with_peak, log_normalizer
 from skmmd.density._quadrature import quadrature
 from skmmd.density._whitening import Whitening
 
@@ -24,6 +24,8 @@ _REACH = 9.0
 _POINTS_PER_WIDTH = 4.0
 # What rounding and the tails beyond may add to the error of quadrature.
 _LEAST_ERROR = 1e-6
+# How much finer the grid gets until the error is small.
+_REFINEMENTS = (1.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,21 @@ def normalise(
     log_base = model.base.log_density(draws)
     log_proposal = proposal.log_density(draws, log_base)
     found = log_normalizer(log_base, model.function.values(draws), log_proposal)
-    if rows.shape[1] > 2 or model.is_base:
+    if model.is_base:
         return found
-    sides = _sides(model, rows)
+    centers = model.function.centers
+    peaks = model.log_density(centers) - proposal.log_density(centers)
+    peak = peaks[np.isfinite(peaks)].max(initial=-np.inf) - found.log_normalizer
+    found = replace(found, ess=float(ess_with_peak(found.ess, peak, n_draws)))
+    sides = _sides(model, rows) if rows.shape[1] <= 2 else None
     if sides is None:
         return found
     low, high, resolution = sides
-    exact = quadrature(model.log_density, low, high, resolution)
-    if exact is None or not np.isfinite(exact[0]):
-        return found
-    return Normalizer(exact[0], max(exact[1], _LEAST_ERROR), found.ess)
+    for finer in _REFINEMENTS:
+        exact = quadrature(model.log_density, low, high, resolution / finer)
+        if exact is not None and np.isfinite(exact[0]):
+            return Normalizer(exact[0], max(exact[1], _LEAST_ERROR), found.ess)
+    return found
 
 
 def _sides(model: Model, rows: FloatArray) -> tuple[FloatArray, FloatArray, float] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv, dpotrs
 
 from skmmd.density._folds import Folds
 from skmmd.density._lite import gradient_products, solve, weighted_squares
@@ -117,13 +117,12 @@ class FoldLoss:
         for k in range(n_splits):
             A = systems.train_gram[k] + alpha * systems.penalty
             A.flat[:: len(A) + 1] += np.finfo(np.float64).eps * np.trace(A)
-            try:
-                factor = cho_factor(A, lower=True, check_finite=False)
-            except LinAlgError:
+            factor, solution, failed = dposv(A.T, systems.train_linear[k], lower=1, overwrite_a=1)
+            if failed:
                 return np.inf, np.zeros_like(rho), 0.0
-            a[k] = -cho_solve(factor, systems.train_linear[k], check_finite=False)
+            a[k] = -solution
             product = systems.test_gram[k] @ a[k]
-            q[k] = cho_solve(factor, product + systems.test_linear[k], check_finite=False)
+            q[k] = dpotrs(factor, product + systems.test_linear[k], lower=1)[0]
             loss += 0.5 * float(a[k] @ product) + float(a[k] @ systems.test_linear[k])
         gradient = self._row_gradient(rho, first, second, third, a, q)
         gradient -= alpha * self._penalty_gradient(rho, a, q)

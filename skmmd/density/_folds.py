@@ -2,16 +2,19 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, check_cv
 
-__all__ = ["Folds", "Rows", "fold_rows", "merge_rows"]
+__all__ = ["Folds", "Rows", "fold_rows", "merge_rows", "noisy_folds", "noisy_rows"]
 
 FloatArray = NDArray[np.float64]
+
+# Pairs of opposite noise for each row.
+_NOISE_PAIRS = 5
 
 
 @dataclass(frozen=True)
@@ -179,3 +182,31 @@ def _grouped(X: FloatArray, weight: FloatArray, roles: NDArray[np.int8]) -> Fold
     train /= train.sum(axis=1, keepdims=True)
     test /= test.sum(axis=1, keepdims=True)
     return Folds(X, weight, patterns.astype(np.int8), blocks, train, test)
+
+
+def noisy_rows(X: FloatArray, noise: float, generator: np.random.Generator) -> FloatArray:
+    """Return copies of rows with Gaussian noise and its opposite: shape (n_copies n, d)."""
+    parts = []
+    for _ in range(_NOISE_PAIRS):
+        shift = noise * generator.standard_normal(X.shape)
+        parts += [X + shift, X - shift]
+    return np.concatenate(parts)
+
+
+def noisy_folds(folds: Folds, noise: float, generator: np.random.Generator) -> Folds:
+    """Return the splits with each row replaced by noisy copies in the same role."""
+    n_copies, n = 2 * _NOISE_PAIRS, len(folds.X)
+    blocks = tuple(
+        slice(rows.start + k * n, rows.stop + k * n)
+        for k in range(n_copies)
+        for rows in folds.blocks
+    )
+    return replace(
+        folds,
+        X=noisy_rows(folds.X, noise, generator),
+        weight=np.tile(folds.weight, n_copies) / n_copies,
+        roles=np.tile(folds.roles, (n_copies, 1)),
+        blocks=blocks,
+        train=np.tile(folds.train, n_copies) / n_copies,
+        test=np.tile(folds.test, n_copies) / n_copies,
+    )

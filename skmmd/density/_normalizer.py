@@ -6,6 +6,7 @@ density estimate, which is where the rows are.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ __all__ = [
     "Normalizer",
     "Normalizers",
     "Proposal",
+    "ess_with_peak",
     "log_normalizer",
     "log_normalizers",
     "make_proposal",
@@ -300,6 +302,31 @@ def log_normalizers(log_base: FloatArray, f: FloatArray, log_proposal: FloatArra
     error = np.sqrt(np.einsum("i,ij,ij->j", share**2, residual, residual))
     with np.errstate(invalid="ignore", divide="ignore"):
         return Normalizers(np.log(mean) + shift, error / mean, ess)
+
+
+def ess_with_peak(ess: Any, log_peak: Any, n_draws: int) -> Any:
+    """Return the effective sample size as if one more weight had been drawn, if that is smaller.
+
+    Draws that miss a narrow peak of the density do not tell so themselves.
+
+    Parameters
+    ----------
+    ess : float or ndarray
+        Effective sample size of the draws, as a fraction of them.
+    log_peak : float or ndarray
+        Log of the highest weight where f may peak, at its centres, relative to the mean weight.
+    n_draws : int
+        Number of draws.
+
+    Returns
+    -------
+    float or ndarray
+        A fraction of the draws.
+    """
+    peak = np.exp(np.minimum(log_peak, 300.0))
+    # Sums of the weights and of their squares, the mean weight being 1.
+    total, squares = n_draws + peak, n_draws / ess + peak**2
+    return np.minimum(ess, total**2 / (n_draws * squares))
 
 
 def _n_from_base(n_draws: int) -> int:

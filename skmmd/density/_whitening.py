@@ -32,7 +32,8 @@ class Whitening:
     center : ndarray of shape (n_features,)
         Mean of each column.
     root : ndarray of shape (n_coordinates, n_coordinates) or (n_coordinates,)
-        Symmetric root of the covariance, or its diagonal.
+        Root of the covariance, root'root, or its diagonal; symmetric but for columns on very
+        different scales.
     inverse : ndarray like `root`
         Its inverse.
     log_determinant : float
@@ -72,7 +73,7 @@ class Whitening:
     def pull_score(self, X: FloatArray, score: FloatArray) -> FloatArray:
         """Return scores of rows from scores in coordinates."""
         out = np.empty_like(X)
-        out[:, self.varying] = _times(score, self.inverse)
+        out[:, self.varying] = _times(score, self.inverse.T)
         out[:, ~self.varying] = -self._off(X) / self.degenerate_scale
         return out
 
@@ -80,7 +81,8 @@ class Whitening:
         """Return Hessians of rows from Hessians in coordinates."""
         n, d = len(hessian), len(self.center)
         out = np.zeros((n, d, d))
-        pulled = _times(_times(hessian, self.inverse).transpose(0, 2, 1), self.inverse)
+        back = self.inverse.T
+        pulled = _times(_times(hessian, back).transpose(0, 2, 1), back)
         columns = np.flatnonzero(self.varying)
         out[:, columns[:, None], columns] = pulled
         constant = np.flatnonzero(~self.varying)
@@ -90,7 +92,7 @@ class Whitening:
     def pull_laplacian(self, hessian: FloatArray) -> FloatArray:
         """Return traces of the Hessians of rows from Hessians in coordinates: shape (n,)."""
         inverse = np.diag(self.inverse) if self.inverse.ndim == 1 else self.inverse
-        traces = np.einsum("nij,ij->n", hessian, inverse @ inverse)
+        traces = np.einsum("nij,ij->n", hessian, inverse.T @ inverse)
         return np.asarray(traces - np.sum(self.degenerate_scale**-2.0))
 
     def _off(self, X: FloatArray) -> FloatArray:
