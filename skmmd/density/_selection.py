@@ -26,7 +26,7 @@ __all__ = ["Question", "select"]
 FloatArray = NDArray[np.float64]
 
 _N_GREEDY_CENTERS = 100
-_MAX_ITER = 30
+_MAX_ITER = 20
 _START_ALPHA = 1e-2
 _SCALES = (0.7, 1.4)
 _ISOTROPIC_LENGTHS = np.geomspace(0.2, 10.0, 9)
