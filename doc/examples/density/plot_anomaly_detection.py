@@ -15,6 +15,8 @@ digits, beside a kernel density estimate and a Gaussian mixture.
 # components, both fitted to the same rows. Bandwidth and number of components are chosen by the log
 # density of held-out rows.
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
@@ -39,9 +41,9 @@ def fitted(density, normal, n_components):
     return make_pipeline(*steps, clone(density)).fit(normal)
 
 
-mixtures = {"n_components": [1, 2, 3, 4, 6, 8], "covariance_type": ["full", "diag"]}
+mixtures = {"n_components": [1, 2, 4, 6], "covariance_type": ["full", "diag"]}
 densities = {
-    "kernel density": GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.1, 2.0, 20)}),
+    "kernel density": GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.1, 2.0, 15)}),
     "mixture": GridSearchCV(GaussianMixture(random_state=0), mixtures),
     "score matching": ScoreMatchingDensity(random_state=0),
 }
@@ -109,22 +111,27 @@ display.ax_.scatter(*two[:-1].transform(malignant).T, marker="x", s=14, color=RE
 # %%
 # Several data sets, several splits
 # ---------------------------------
-# One split is an anecdote. Over three, and for digits as well, where one class is normal and all
+# One split is an anecdote. Over three, and for digits as well, where eights are normal and all
 # others are anomalies: the area under the ROC curve (1: all anomalies are less likely than all
-# normal rows; .5: chance) and the mean log density of held-out normal rows.
+# normal rows; .5: chance) and the mean log density of held-out normal rows. With ten columns and a
+# hundred rows score matching may find that nothing improves upon its base measure, or that the
+# draws for its normaliser are worth little. It warns then, which is counted here; what is ranked
+# does not depend on the normaliser.
 
 
 def compare(normal, anomalies, seeds):
-    """Return area under the curve and log likelihood, by name of the density."""
+    """Return area under the curve, log likelihood and number of warnings, by density."""
     found = {name: [] for name in densities}
     for seed in seeds:
         known, held_out = train_test_split(normal, test_size=0.4, random_state=seed)
         truth = np.repeat([0, 1], [len(held_out), len(anomalies)])
         for name, density in densities.items():
-            model = fitted(density, known, 10)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                model = fitted(density, known, 10)
             score = model.score_samples(np.concatenate([held_out, anomalies]))
             area = roc_auc_score(truth, -score)
-            found[name].append((area, score[truth == 0].mean()))
+            found[name].append((area, score[truth == 0].mean(), len(caught)))
     return found
 
 
@@ -132,22 +139,25 @@ digits = load_digits()
 pixels, digit = digits.data, digits.target
 # Pixels that are never used have no variance to scale by.
 pixels = pixels[:, pixels.std(axis=0) > 0.5]
-tasks = {"malignant among benign": (benign, malignant)}
-tasks |= {
-    f"other digits among {number}": (pixels[digit == number], pixels[digit != number])
-    for number in (1, 8)
+tasks = {
+    "malignant among benign": (benign, malignant),
+    "other digits among eights": (pixels[digit == 8], pixels[digit != 8]),
 }
 areas = np.empty((len(tasks), len(densities)))
 for line, (task, (normal, anomalies)) in enumerate(tasks.items()):
     found = compare(normal, anomalies, range(3))
     print(task)
     for column, (name, each) in enumerate(found.items()):
-        area, likelihood = np.mean(each, axis=0)
+        area, likelihood, _ = np.mean(each, axis=0)
         error = np.std(each, axis=0)[0]
+        told = sum(n_warnings for _, _, n_warnings in each)
         areas[line, column] = area
-        print(f"    {name:16} area {area:.4f} +- {error:.4f}, log density {likelihood:7.2f}")
+        print(
+            f"    {name:16} area {area:.4f} +- {error:.4f}, log density {likelihood:7.2f}, "
+            f"{told} warnings"
+        )
 
-figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+figure, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
 places = np.arange(len(tasks))
 for name, column, marker in zip(densities, areas.T, "os^", strict=True):
     ax.plot(column, places, marker, color=colors[name], markersize=9, label=name)
@@ -159,9 +169,9 @@ ax.grid(axis="y", alpha=0.4)
 ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
 
 # %%
-# No density is the best everywhere, and the one with the highest log density is not the one that
-# ranks anomalies best: the likelihood asks how well normal rows are described, the ranking what
-# happens far from them, where there was nothing to learn from. Where only the ranking counts, and
-# some anomalies are known, compare by these.
+# No density is the best everywhere, and the one with the highest log density need not be the one
+# that ranks anomalies best: the likelihood asks how well normal rows are described, the ranking
+# what happens far from them, where there was nothing to learn from. Where only the ranking counts,
+# and some anomalies are known, compare by these.
 
 plt.show()

@@ -94,7 +94,7 @@ def _rings(quick: bool) -> Finding:
         reading="Against the true density, on fresh rows, the log likelihood of a row is lower by "
         f"(nats) {_listed(lost, 2)}. The score, the gradient of the log density, is off by "
         f"{off:.0%} of its mean square. Bandwidths differ by column, from "
-        f"{density.bandwidth_.min():.2g} to {density.bandwidth_.max():.2g}: columns of noise are "
+        f"{density.bandwidth_.min():.2f} to {density.bandwidth_.max():.0f}: columns of noise are "
         "left to the base measure. The normaliser is a mean over random draws; the standard error "
         f"of its logarithm is {density.log_normalizer_std_:.3f}, and the draws are worth "
         f"{density.ess_:.0%} of their number.",
