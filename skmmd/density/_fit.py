@@ -29,7 +29,9 @@ FloatArray = NDArray[np.float64]
 _MAX_SELECTION_ROWS = 4000
 # A density whose draws are worth less is not returned while there is another.
 _MIN_ESS = 0.03
-_MAX_TRIALS = 5
+# After so many only f = 0 is left; penalties up to so many times larger fail alike.
+_MAX_FAILED = 10
+_BOLDER = 5.0
 _MAX_REFINED = 4
 
 
@@ -127,15 +129,29 @@ def fit_density(
     if settings.refine and folds is not None:
         refined = _refined(settings, choices, folds, centers, rows, box, generator)
         choices = [*refined, *choices]
-    best: Fit | None = None
-    for choice in choices[:_MAX_TRIALS]:
+    failed: list[Choice] = []
+    for choice in choices:
+        if _is_like(choice, failed):
+            continue
         fit = _finish(settings, choice, map_, rows, centers, box, generator, n_jobs)
         if fit.normalizer is None or fit.normalizer.ess >= _MIN_ESS:
             return fit
-        if best is None or best.normalizer is None or fit.normalizer.ess > best.normalizer.ess:
-            best = fit
-    assert best is not None
-    return best
+        failed.append(choice)
+    return fit
+
+
+def _is_like(choice: Choice, failed: list[Choice]) -> bool:
+    """Tell whether a choice is as bold as one that failed: same bandwidths, no larger penalty."""
+    if choice.lengths is None:
+        return False
+    return len(failed) > _MAX_FAILED or any(
+        choice.base is other.base
+        and other.lengths is not None
+        and np.array_equal(choice.lengths, other.lengths)
+        and choice.penalty == other.penalty
+        and choice.alpha <= _BOLDER * other.alpha
+        for other in failed
+    )
 
 
 def _refined(
