@@ -97,7 +97,9 @@ class FoldLoss:
 
     def systems(self, rho: FloatArray) -> FoldSystems:
         """Return the sums of all splits at the given precisions (one over squared bandwidths)."""
-        return self._systems(rho, *self._derivatives(rho, 2)[1:])
+        _, first, second = self._derivatives(rho, 2)
+        squares, trace = self._squares(rho)
+        return self._systems(rho, first, second, squares, trace)
 
     def value(self, rho: FloatArray, alphas: FloatArray) -> FloatArray:
         """Return the mean held-out loss for each penalty: shape (n_alphas,)."""
@@ -109,7 +111,8 @@ class FoldLoss:
     def value_and_gradient(self, rho: FloatArray, alpha: float) -> tuple[float, FloatArray, float]:
         """Return the mean held-out loss and its derivatives in each rho and in alpha."""
         _, first, second, third = self._derivatives(rho, 3)
-        systems = self._systems(rho, first, second)
+        squares, trace = self._squares(rho)
+        systems = self._systems(rho, first, second, squares, trace)
         n_splits = len(systems.train_gram)
         a = np.empty((n_splits, len(self.centers)))
         q = np.empty_like(a)
@@ -124,7 +127,10 @@ class FoldLoss:
             product = systems.test_gram[k] @ a[k]
             q[k] = dpotrs(factor, product + systems.test_linear[k], lower=1)[0]
             loss += 0.5 * float(a[k] @ product) + float(a[k] @ systems.test_linear[k])
-        gradient = self._row_gradient(rho, first, second, third, a, q)
+        # What passes through u: psi' in gradients, these two in Laplacians.
+        through = third * squares
+        through += second * trace[:, None]
+        gradient = self._row_gradient(rho, first, second, through, a, q)
         gradient -= alpha * self._penalty_gradient(rho, a, q)
         by_alpha = -np.einsum("km,ml,kl->", q, systems.penalty, a, optimize=True)
         return loss / n_splits, gradient / n_splits, float(by_alpha) / n_splits
@@ -189,11 +195,17 @@ class FoldLoss:
                     grams[int(role)][k] += scales[int(role)][k] * G
         return grams
 
-    def _systems(self, rho: FloatArray, first: FloatArray, second: FloatArray) -> FoldSystems:
+    def _systems(
+        self,
+        rho: FloatArray,
+        first: FloatArray,
+        second: FloatArray,
+        squares: FloatArray,
+        trace: FloatArray,
+    ) -> FoldSystems:
         folds, Z = self.folds, self.centers
         n_splits, (M, d) = len(folds.train), Z.shape
         penalty = radial(self.kernel, half_distances(rho, Z, Z))[0]
-        squares, trace = self._squares(rho)
         share = None if self.boundary is None else self.boundary[0]
 
         def block_gram(rows: slice) -> FloatArray:
@@ -219,7 +231,7 @@ class FoldLoss:
         rho: FloatArray,
         first: FloatArray,
         second: FloatArray,
-        third: FloatArray,
+        slopes: FloatArray,
         a: FloatArray,
         q: FloatArray,
     ) -> FloatArray:
@@ -239,14 +251,11 @@ class FoldLoss:
         left = np.concatenate([np.einsum("bpj,bj->bp", scaled, X)[:, :, None], -scaled], axis=2)
         along = left.reshape(n, -1) @ spread.T
         amounts = weights @ functions
-        squares, trace = self._squares(rho)
         # d(grad) and d(Laplacian) through u: factor 1/2 delta_i^2.
         through = along
         through *= second
-        squares *= third
-        squares += second * trace[:, None]
-        squares *= amounts
-        through += squares
+        slopes *= amounts
+        through += slopes
         through *= 0.5
         gradient = _contract_squares(np.ones_like(X), through, X, Z)
         # Their explicit dependence on rho_i.
