@@ -476,7 +476,12 @@ def _fit_mixture(
     )
     # Arrays here are NumPy's, whatever the caller's configuration says of others; the sums of
     # k-means over threads of OpenMP would depend on their number.
-    with warnings.catch_warnings(), config_context(array_api_dispatch=False), _single_openmp():
+    with (
+        _ONE_AT_A_TIME,
+        warnings.catch_warnings(),
+        config_context(array_api_dispatch=False),
+        _single_openmp(),
+    ):
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(X)
     covariances = mixture.covariances_
