@@ -75,10 +75,11 @@ def one_sample(seed=0, n=40):
 
 
 def skewed_sample(seed=0, n=40):
-    """One sample that is no Gaussian, positive: an arc."""
-    angle, radius = np.random.default_rng(seed).uniform(size=(2, n)) * [[3.0], [0.5]]
-    X = (2.0 + radius)[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
-    return np.round((X + np.array([0.1, 2.6])) * 1024) / 1024, None
+    """One sample that is no Gaussian, positive: an arc, and a column of its own."""
+    angle, radius, other = np.random.default_rng(seed).uniform(size=(3, n))
+    X = np.column_stack([np.sin(3 * angle), np.cos(3 * angle), other])
+    X[:, :2] *= (2 + radius / 2)[:, None]
+    return np.round((X + np.array([0.1, 2.6, 0.0])) * 1024) / 1024, None
 
 
 def clustered_sample(seed=0, n=40):
@@ -545,7 +546,7 @@ def _density_instances():
             ScoreMatchingGaussian(**parameters),
             data,
             UNLABELLED + WEIGHTED,
-            determined=("covariance_", "precision_", "log_normalizer_"),
+            determined=("log_normalizer_", "covariance_", "precision_"),
             functions=("score_samples", "score_function"),
             grid={"alpha": [0.0, 0.1]},
             translation_invariant="domain" not in parameters,
