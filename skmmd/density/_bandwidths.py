@@ -15,7 +15,7 @@ WIDE = 50.0
 _START_LENGTHS = (0.4, 1.0)
 _GREEDY_DEPTH = 3
 _LOG_LENGTHS = (np.log(0.05), np.log(100.0))
-_LOG_ALPHAS = (np.log(1e-8), np.log(10.0))
+_LARGEST_ALPHA = 10.0
 
 
 def greedy_start(loss: FoldLoss, alphas: FloatArray) -> tuple[FloatArray, float]:
@@ -61,6 +61,7 @@ def optimise(
     alpha: float,
     *,
     max_iter: int,
+    least_alpha: float,
     fixed_alpha: bool = False,
 ) -> tuple[FloatArray, float, float]:
     """Follow the exact gradient of the held-out loss down in log bandwidths and log penalty.
@@ -75,6 +76,8 @@ def optimise(
         Penalty to start from.
     max_iter : int
         Most iterations of L-BFGS.
+    least_alpha : float
+        Smallest penalty.
     fixed_alpha : bool, default=False
         Keep the penalty as it is.
 
@@ -96,7 +99,8 @@ def optimise(
 
     theta = np.append(np.log(lengths), np.log(alpha))
     bounds = [_LOG_LENGTHS] * len(lengths)
-    bounds.append((theta[-1], theta[-1]) if fixed_alpha else _LOG_ALPHAS)
+    free = (np.log(least_alpha), np.log(_LARGEST_ALPHA))
+    bounds.append((theta[-1], theta[-1]) if fixed_alpha else free)
     found = minimize(
         function, theta, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": max_iter}
     )

@@ -158,7 +158,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         Whether the likelihood was maximised.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had them as strings.
 
     See Also

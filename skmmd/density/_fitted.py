@@ -1,6 +1,6 @@
 """A fitted density in whitened coordinates: base measure, function f, normaliser, proposal."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import RandomState
@@ -25,7 +25,7 @@ _POINTS_PER_WIDTH = 4.0
 # What rounding and the tails beyond may add to the error of quadrature.
 _LEAST_ERROR = 1e-6
 # How much finer the grid gets until the error is small.
-_REFINEMENTS = (1.0, 8.0)
+_REFINEMENTS = (2.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ def normalise(
     centers = model.function.centers
     peaks = model.log_density(centers) - proposal.log_density(centers)
     peak = peaks[np.isfinite(peaks)].max(initial=-np.inf) - found.log_normalizer
-    found = replace(found, ess=float(ess_with_peak(found.ess, peak, n_draws)))
+    ess = float(ess_with_peak(found.ess, peak, n_draws))
+    missed = np.sqrt(found.standard_error**2 + (1.0 / ess - 1.0 / found.ess) / n_draws)
+    found = Normalizer(found.log_normalizer, float(missed), ess)
     sides = _sides(model, rows) if rows.shape[1] <= 2 else None
     if sides is None:
         return found

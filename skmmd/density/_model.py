@@ -486,7 +486,7 @@ def _minimize(
 class ScoreMatchingEstimator(DensityMixin, Estimator):
     r"""Unnormalised model of one's own, fitted by score matching.
 
-    Either an exponential family :math:`p(x) \propto \exp(	heta\cdot T(x))`, given by its
+    Either an exponential family :math:`p(x) \propto \exp(\theta\cdot T(x))`, given by its
     statistics T and fitted in closed form, or any score function with parameters, fitted by
     minimising a loss. Neither needs the normaliser.
 
@@ -551,7 +551,7 @@ class ScoreMatchingEstimator(DensityMixin, Estimator):
     Notes
     -----
     For an exponential family the explicit loss is quadratic, and
-    :math:`	heta = -(\sum w DD^	op)^{-1} \sum w \Delta T` with the gradients D and the Laplacians
+    :math:`\theta = -(\sum w DD^\top)^{-1} \sum w \Delta T` with the gradients D and the Laplacians
     of T. If the gradients are linearly dependent on the rows, the solution of least norm is taken,
     in units of the statistics' gradients, and a warning names the statistics.
 
@@ -570,7 +570,7 @@ class ScoreMatchingEstimator(DensityMixin, Estimator):
     Examples
     --------
     A logistic density by its scale, and the density proportional to
-    :math:`\exp(	heta_1 x^2 + 	heta_2 x^4)`:
+    :math:`\exp(\theta_1 x^2 + \theta_2 x^4)`:
 
     >>> import numpy as np
     >>> from skmmd.density import ScoreMatchingEstimator

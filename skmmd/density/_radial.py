@@ -50,7 +50,7 @@ def radial(kernel: str, u: FloatArray, order: int = 0) -> tuple[FloatArray, ...]
     Returns
     -------
     tuple of ndarray
-        order + 1 arrays like `u`; they may share memory.
+        As many arrays like `u` as derivatives, plus one; they may share memory.
     """
     return RADIAL_KERNELS[kernel](u, order)
 

@@ -32,6 +32,8 @@ _SCALES = (0.7, 1.4)
 _ISOTROPIC_LENGTHS = np.geomspace(0.2, 10.0, 9)
 _ALPHA_FACTORS = np.geomspace(1e-2, 10.0, 7)
 _ALPHAS = np.geomspace(1e-7, 1.0, 8)
+# Times the number of rows: a smaller penalty leaves polynomials that fall off beyond the rows.
+_LEAST_ALPHA = 5e-5
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def _local_optimum(
         if isinstance(question.bandwidth, str):
             return [(np.full(d, length), alphas) for length in _ISOTROPIC_LENGTHS]
         return [(question.bandwidth, alphas)]
+    least = _LEAST_ALPHA / len(loss.folds.X)
     smaller = FoldLoss(
         loss.kernel, loss.centers[:_N_GREEDY_CENTERS], loss.folds, loss.base_scores, loss.boundary
     )
@@ -195,7 +198,12 @@ def _local_optimum(
     else:
         lengths = np.full(d, np.sqrt(d))
     lengths, best, _ = optimise(
-        smaller, lengths, float(alpha[0]), max_iter=_MAX_ITER, fixed_alpha=given is not None
+        smaller,
+        lengths,
+        float(alpha[0]),
+        max_iter=_MAX_ITER,
+        least_alpha=least,
+        fixed_alpha=given is not None,
     )
-    alphas = best * _ALPHA_FACTORS if given is None else given
+    alphas = np.unique(np.maximum(best * _ALPHA_FACTORS, least)) if given is None else given
     return [(lengths, alphas)]
