@@ -62,18 +62,23 @@ def logistic(X, theta):
     return -np.tanh((X - theta[0]) / (2 * theta[1])) / theta[1]
 
 
-INSTANCES = [
-    ScoreMatchingEstimator(),
-    ScoreMatchingEstimator(loss="sliced"),
-    ScoreMatchingEstimator(loss="denoising", n_slices=2),
-    ScoreMatchingEstimator(statistics=powers),
-    ScoreMatchingEstimator(statistics=powers, statistics_jacobian=powers_jacobian, loss="sliced"),
-    ScoreMatchingEstimator(location_scale, theta0=(0.0, 1.0), max_iter=30, tol=1e-4),
-]
+# Named: what functions print as differs from process to process.
+INSTANCES = {
+    "gaussian": ScoreMatchingEstimator(),
+    "gaussian, sliced": ScoreMatchingEstimator(loss="sliced"),
+    "gaussian, denoising": ScoreMatchingEstimator(loss="denoising", n_slices=2),
+    "powers": ScoreMatchingEstimator(statistics=powers),
+    "powers, sliced": ScoreMatchingEstimator(
+        statistics=powers, statistics_jacobian=powers_jacobian, loss="sliced"
+    ),
+    "location and scale": ScoreMatchingEstimator(
+        location_scale, theta0=(0.0, 1.0), max_iter=30, tol=1e-4
+    ),
+}
 
 
 @dependent
-@pytest.mark.parametrize("model", INSTANCES, ids=str)
+@pytest.mark.parametrize("model", INSTANCES.values(), ids=INSTANCES.keys())
 def test_check_estimator(model):
     results = check_estimator(clone(model), on_fail=None, on_skip=None)
     trouble = [(r["check_name"], repr(r["exception"])) for r in results if r["status"] == "failed"]
