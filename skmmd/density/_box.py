@@ -13,6 +13,7 @@ __all__ = [
     "boundary_weights",
     "box_log_probability",
     "box_of",
+    "check_inside",
     "draw_in_box",
     "is_positive",
     "rows_inside",
@@ -76,6 +77,25 @@ def is_positive(domain: Any) -> bool:
 def rows_inside(X: FloatArray, box: tuple[FloatArray, FloatArray]) -> NDArray[np.bool_]:
     """Return which rows lie in the box, its sides included."""
     return np.asarray(np.all(np.clip(X, *box) == X, axis=1))
+
+
+def check_inside(X: FloatArray, box: tuple[FloatArray, FloatArray], owner: str) -> None:
+    """Raise if rows lie outside of the box.
+
+    Raises
+    ------
+    ValueError
+        If some do; `owner` is who says so.
+    """
+    outside = np.flatnonzero(~rows_inside(X, box))
+    if outside.size:
+        # scikit-learn's checks look for the first words.
+        is_negative = np.all(box[0] >= 0.0) and np.any(X < 0.0)
+        raise ValueError(
+            f"{'Negative values in data: ' if is_negative else ''}{outside.size} of {len(X)} rows "
+            f"passed to {owner} lie outside of its domain, the first {X[outside[0]]}; "
+            f"low={box[0]}, high={box[1]}."
+        )
 
 
 def boundary_weights(

@@ -27,6 +27,7 @@ from skmmd.density._box import (
     boundary_weights,
     box_log_probability,
     box_of,
+    check_inside,
     draw_in_box,
     is_positive,
     rows_inside,
@@ -394,7 +395,7 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         if box is None:
             found = _fit_gaussian(rows, weight, float(self.alpha))
         else:
-            self._check_inside(rows, box)
+            check_inside(rows, box, type(self).__name__)
             found = _fit_in_box(rows, weight, float(self.alpha), box)
         if found.shrinkage > 0.0:
             warnings.warn(
@@ -412,16 +413,6 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         self.log_normalizer_, self.log_normalizer_std_ = self._normalizer()
         return self
 
-    def _check_inside(self, X: FloatArray, box: Box) -> None:
-        outside = np.flatnonzero(~rows_inside(X, box))
-        if outside.size:
-            # scikit-learn's checks look for the first words.
-            negative = "Negative values in data: " if np.all(box[0] >= 0.0) else ""
-            raise ValueError(
-                f"{negative}{outside.size} of {len(X)} rows passed to ScoreMatchingGaussian lie "
-                f"outside of its domain, the first {X[outside[0]]}; low={box[0]}, high={box[1]}."
-            )
-
     def _normalizer(self) -> tuple[float, float]:
         scale = np.sqrt(np.diag(self.covariance_))
         root = cholesky(self.covariance_ / np.outer(scale, scale), lower=True)
@@ -437,7 +428,7 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         check_is_fitted(self)
         rows: FloatArray = validate_data(self, X, dtype=np.float64, order="C", reset=False)
         if inside and self._box is not None:
-            self._check_inside(rows, self._box)
+            check_inside(rows, self._box, type(self).__name__)
         return rows
 
     def unnormalized_log_density(self, X: ArrayLike) -> FloatArray:
@@ -524,7 +515,7 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         n_rows = len(self._rows(X, inside=True))
         return np.tile(-self.precision_, (n_rows, 1, 1))
 
-    def score_matching_loss(self, X: ArrayLike) -> float:
+    def score_matching_loss(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean score-matching loss of rows.
 
         Without a domain the mean of half the squared norm of the score plus the trace of its
@@ -535,6 +526,8 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, inside the domain.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
 
         Returns
         -------
@@ -543,7 +536,8 @@ class ScoreMatchingGaussian(DensityMixin, Estimator):
         """
         rows = self._rows(X, inside=True)
         score, curvature = self.score_function(X), -np.diag(self.precision_)
-        weight = np.full(len(rows), 1.0 / len(rows))
+        weight = check_weight(sample_weight, rows, name="sample_weight")
+        weight /= weight.sum()
         if self._box is None:
             return hyvarinen_loss(score, np.full(len(rows), curvature.sum()), weight)
         h, slope = boundary_weights(rows, self._box, self._scales)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
 
 from skmmd._chunked import row_blocks
 from skmmd._validation import (
@@ -29,9 +30,11 @@ __all__ = [
     "NonFiniteError",
     "ScoreLoss",
     "checked_score",
+    "checked_trace",
     "column_scales",
     "divided_trace",
     "hyvarinen_loss",
+    "last_step",
     "plan_loss",
     "score_matching_loss",
     "standard_deviations",
@@ -116,14 +119,14 @@ def step_sizes(X: FloatArray, scales: FloatArray) -> FloatArray:
 
 
 def checked_score(score: Function, X: FloatArray) -> FloatArray:
-    """Return the scores of rows.
+    """Return the scores of rows; the score has a copy, which it may write into.
 
     Raises
     ------
     ValueError
         If they have not the shape of the rows, or some are NaN or infinite.
     """
-    values = np.asarray(score(X), dtype=np.float64)
+    values = np.asarray(score(X.copy()), dtype=np.float64)
     if values.shape != X.shape:
         raise ValueError(
             f"The score of rows of shape {X.shape} has shape {values.shape}. It must have one "
@@ -135,15 +138,22 @@ def checked_score(score: Function, X: FloatArray) -> FloatArray:
     return values
 
 
-def _checked_trace(jacobian_trace: Function, X: FloatArray) -> FloatArray:
-    values = np.asarray(jacobian_trace(X), dtype=np.float64)
+def checked_trace(jacobian_trace: Function, X: FloatArray) -> FloatArray:
+    """Return the traces of the score's Jacobian at rows; the function has a copy of the rows.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row, or some are NaN or infinite.
+    """
+    values = np.asarray(jacobian_trace(X.copy()), dtype=np.float64)
     if values.shape != (len(X),):
         raise ValueError(
-            f"jacobian_trace returned shape {values.shape} for {len(X)} rows; expected "
+            f"The trace of the Jacobian has shape {values.shape} for {len(X)} rows; expected "
             f"({len(X)},): one trace for each row."
         )
     if not np.isfinite(values).all():
-        raise NonFiniteError("jacobian_trace returned NaN or infinite values.")
+        raise NonFiniteError("The trace of the Jacobian is NaN or infinite at some rows.")
     return values
 
 
@@ -247,7 +257,7 @@ class ScoreLoss:
             steps = step_sizes(self.rows, self.scales)
             trace = _sliced_trace(checked, self.rows, steps, self.signs)
         elif jacobian_trace is not None:
-            trace = _checked_trace(jacobian_trace, self.rows)
+            trace = checked_trace(jacobian_trace, self.rows)
         else:
             trace = divided_trace(checked, self.rows, step_sizes(self.rows, self.scales))
         return hyvarinen_loss(values, trace, self.weight)
@@ -371,9 +381,11 @@ def score_matching_loss(
     ----------
     score : callable or estimator
         ``score(X) -> array of shape (n_samples, n_features)``, the gradient of a log density with
-        respect to the row, row by row; or a fitted estimator with `score_function`.
+        respect to the row, row by row; or a fitted estimator with `score_function`, a pipeline
+        that ends in one, or a search for one.
     X : array-like of shape (n_samples, n_features)
-        Rows.
+        Rows. The steps of a pipeline before the last transform them; the loss is that of the rows
+        as the last step sees them.
     jacobian_trace : callable, default=None
         ``jacobian_trace(X) -> array of shape (n_samples,)``, the trace of the score's Jacobian,
         for the explicit loss. None takes the estimator's `hessian` if it has one, or central
@@ -403,7 +415,8 @@ def score_matching_loss(
         If the score or the trace has another shape than expected, or is NaN or infinite; or with
         ``loss="denoising"`` if a column is constant.
     TypeError
-        If `score` is neither a callable nor an estimator with `score_function`.
+        If `score` is neither a callable nor an estimator, or a pipeline that ends in one, with
+        `score_function`.
 
     See Also
     --------
@@ -437,9 +450,10 @@ def score_matching_loss(
     >>> round(loss, 6)
     -0.364444
     """
-    rows = check_rows(X, name="X")
+    score, seen = last_step(score, X)
+    rows = check_rows(seen, name="X")
     weight = check_weight(sample_weight, rows, name="sample_weight")
-    function, trace = _as_functions(score, X)
+    function, trace = _as_functions(score, seen)
     planned = plan_loss(
         rows,
         weight,
@@ -449,6 +463,19 @@ def score_matching_loss(
         generator=generator(random_state),
     )
     return planned.evaluate(function, jacobian_trace if jacobian_trace is not None else trace)  # type: ignore[arg-type]
+
+
+def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return what searches and pipelines end in, and rows as it sees them."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            if len(estimator) > 1:
+                X = estimator[:-1].transform(X)
+            estimator = estimator[-1]
+        else:
+            return estimator, X
 
 
 def _as_functions(score: Any, X: Any) -> tuple[Function, Function | None]:

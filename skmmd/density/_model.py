@@ -25,6 +25,7 @@ from skmmd._validation import (
     Real,
     StrOptions,
     check_is_fitted,
+    check_weight,
     fit_method,
     generator,
     stack_level,
@@ -37,6 +38,7 @@ from skmmd.density._losses import (
     NonFiniteError,
     ScoreLoss,
     checked_score,
+    checked_trace,
     divided_trace,
     hyvarinen_loss,
     plan_loss,
@@ -99,11 +101,11 @@ class _Family:
 
     def values(self, X: FloatArray) -> FloatArray:
         """Return the statistics: shape (n, k)."""
-        found = np.asarray(self.statistics(X), dtype=np.float64)
-        if found.ndim != 2 or len(found) != len(X):
+        found = np.asarray(self.statistics(X.copy()), dtype=np.float64)
+        if found.ndim != 2 or len(found) != len(X) or not found.shape[1]:
             raise ValueError(
                 f"statistics returned shape {found.shape} for {len(X)} rows; expected "
-                f"({len(X)}, n_statistics)."
+                f"({len(X)}, n_statistics), with one statistic at least."
             )
         return found
 
@@ -113,18 +115,19 @@ class _Family:
             return np.stack(
                 [_difference(self.values, X, j, h)[0] for j, h in enumerate(self.steps)], axis=2
             )
-        found = np.asarray(self.given_jacobian(X), dtype=np.float64)
-        if found.ndim != 3 or (len(found), found.shape[2]) != X.shape:
+        found = np.asarray(self.given_jacobian(X.copy()), dtype=np.float64)
+        if found.ndim != 3 or (len(found), found.shape[2]) != X.shape or not found.shape[1]:
             raise ValueError(
                 f"The Jacobian of the statistics has shape {found.shape} for rows of shape "
-                f"{X.shape}; expected ({len(X)}, n_statistics, {X.shape[1]})."
+                f"{X.shape}; expected ({len(X)}, n_statistics, {X.shape[1]}), with one "
+                "statistic at least."
             )
         return _finite(found, "The Jacobian of the statistics")
 
     def laplacian(self, X: FloatArray) -> FloatArray:
         """Return the Laplacians: shape (n, k)."""
         if self.given_laplacian is not None:
-            found = np.asarray(self.given_laplacian(X), dtype=np.float64)
+            found = np.asarray(self.given_laplacian(X.copy()), dtype=np.float64)
             if found.ndim != 2 or len(found) != len(X):
                 raise ValueError(
                     f"The Laplacian of the statistics has shape {found.shape}; expected "
@@ -221,9 +224,28 @@ def _make_family(
         planned.scales,
         planned.scales,
     )
-    if family.given_jacobian is not None:
-        return family
-    return replace(family, steps=_choose_steps(family.values, planned.rows, planned.scales))
+    if family.given_jacobian is None:
+        steps = _choose_steps(family.values, planned.rows, planned.scales)
+        family = replace(family, steps=steps)
+    # Derivatives that come with the statistics may make calls of these needless, or impossible.
+    _check_numbers(family, planned.rows[:1], count=jacobian is not None or laplacian is not None)
+    return family
+
+
+def _check_numbers(family: _Family, row: FloatArray, *, count: bool) -> None:
+    """Raise unless all derivatives are those of as many statistics, which are counted too."""
+    numbers = {"Jacobian": family.jacobian(row).shape[1]}
+    if count:
+        numbers = {"values": family.values(row).shape[1], **numbers}
+    if family.given_laplacian is not None:
+        numbers["Laplacian"] = family.laplacian(row).shape[1]
+    if len(set(numbers.values())) > 1:
+        said = ", ".join(f"{what}: {number}" for what, number in numbers.items())
+        raise ValueError(
+            f"ScoreMatchingEstimator: the statistics and their derivatives differ in number "
+            f"({said}); statistics and statistics_laplacian return (n, n_statistics), "
+            "statistics_jacobian (n, n_statistics, n_features)."
+        )
 
 
 def _linear_system(family: _Family, planned: ScoreLoss) -> tuple[FloatArray, FloatArray]:
@@ -326,11 +348,11 @@ class _UserModel:
     scales: FloatArray
 
     def score(self, X: FloatArray) -> FloatArray:
-        return np.asarray(self.score_func(X, self.theta), dtype=np.float64)
+        return np.asarray(self.score_func(X, self.theta.copy()), dtype=np.float64)
 
     def trace(self, X: FloatArray) -> FloatArray:
         if self.jacobian_trace is not None:
-            return np.asarray(self.jacobian_trace(X, self.theta), dtype=np.float64)
+            return np.asarray(self.jacobian_trace(X, self.theta.copy()), dtype=np.float64)
         return divided_trace(
             lambda rows: checked_score(self.score, rows), X, step_sizes(X, self.scales)
         )
@@ -728,13 +750,15 @@ class ScoreMatchingEstimator(DensityMixin, Estimator):
         """
         return checked_score(self._model_of().score, self._rows(X))
 
-    def score_matching_loss(self, X: ArrayLike) -> float:
+    def score_matching_loss(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean explicit loss of rows, whatever `loss` was minimised.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
 
         Returns
         -------
@@ -742,8 +766,9 @@ class ScoreMatchingEstimator(DensityMixin, Estimator):
             The mean of half the squared norm of the score plus the trace of its Jacobian.
         """
         model, rows = self._model_of(), self._rows(X)
-        score, weight = checked_score(model.score, rows), np.full(len(rows), 1.0 / len(rows))
-        return hyvarinen_loss(score, _finite(model.trace(rows), "The trace"), weight)
+        weight = check_weight(sample_weight, rows, name="sample_weight")
+        score, trace = checked_score(model.score, rows), checked_trace(model.trace, rows)
+        return hyvarinen_loss(score, trace, weight / weight.sum())
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return minus the mean explicit loss of rows, see `score_matching_loss`.

@@ -3,14 +3,15 @@
 from typing import Any
 
 from numpy.typing import ArrayLike
-from sklearn.pipeline import Pipeline
 
-from skmmd.density._losses import score_matching_loss
+from skmmd.density._losses import last_step, score_matching_loss
 
 __all__ = ["neg_score_matching_loss_scorer"]
 
 
-def neg_score_matching_loss_scorer(estimator: Any, X: ArrayLike, y: Any = None) -> float:
+def neg_score_matching_loss_scorer(
+    estimator: Any, X: ArrayLike, y: Any = None, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Return minus the score-matching loss of a fitted density on rows.
 
     For `scoring` in :class:`~sklearn.model_selection.GridSearchCV` and
@@ -26,6 +27,8 @@ def neg_score_matching_loss_scorer(estimator: Any, X: ArrayLike, y: Any = None) 
         Rows. The steps of a pipeline before the last transform them.
     y : None
         Ignored.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows. Searches hand none over.
 
     Returns
     -------
@@ -61,20 +64,12 @@ def neg_score_matching_loss_scorer(estimator: Any, X: ArrayLike, y: Any = None) 
     >>> bool(search.fit(X).best_score_ > 0)
     True
     """
-    rows: Any = X
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                rows = estimator[:-1].transform(rows)
-            estimator = estimator[-1]
-        else:
-            break
+    estimator, rows = last_step(estimator, X)
     if hasattr(estimator, "score_matching_loss"):
-        return -float(estimator.score_matching_loss(rows))
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return -float(estimator.score_matching_loss(rows, **given))
     if hasattr(estimator, "score_function"):
-        return -score_matching_loss(estimator, rows)
+        return -score_matching_loss(estimator, rows, sample_weight=sample_weight)
     raise TypeError(
         f"{type(estimator).__name__} has neither score_matching_loss nor score_function: the "
         "score-matching loss needs the gradient of the log density. ScoreMatchingDensity, "

@@ -750,10 +750,14 @@ def _score_on_grid(
             for (low, high), count in zip(ends, counts, strict=True)
         )
     points = _points(point, chosen, grid)
-    score = _asked(density, "score_function", points)[:, chosen]
+    # Where there is no mass there is no score, and those with a domain raise outside of it.
+    inside = np.ones(len(points), dtype=bool)
     method = _log_density_method(density)
     if hasattr(density, method):
-        score[np.isneginf(_asked(density, method, points))] = np.nan
+        inside = ~np.isneginf(_asked(density, method, points))
+    score = np.full((len(points), len(chosen)), np.nan)
+    if inside.any():
+        score[inside] = _asked(density, "score_function", points[inside])[:, chosen]
     if len(chosen) == 1:
         return {"score_grid": grid, "score": score[:, 0]}
     return {"score_grid": grid, "score": score.reshape(len(grid[1]), len(grid[0]), 2)}
