@@ -47,8 +47,10 @@ _SAFE = 1e-8
 # Added to the variances of a mixture's components: rounded data would let one collapse.
 _MIXTURE_FLOOR = 1e-5
 _MAX_MIXTURE_ROWS = 20_000
-# Rows in the smallest component of a mixture, counted by responsibilities.
+# Rows in the smallest component of a mixture, counted by responsibilities: among many rows one
+# may be an outlier, for which a component of its own is right.
 _FEWEST_ROWS = 2.0
+_FEWEST_AMONG_MANY, _MANY_ROWS = 0.5, 100
 _PATIENCE = 3
 # The step of central differences at which truncation and rounding balance.
 _STEP = float(np.cbrt(np.finfo(np.float64).eps))
@@ -425,6 +427,7 @@ def best_mixtures(
     d = X.shape[1]
     sizes = {"full": d * (d + 1) // 2, "diag": d}
     found: list[tuple[float, int, int, str, MixtureBase]] = []
+    fewest = _FEWEST_ROWS if n_samples < _MANY_ROWS else _FEWEST_AMONG_MANY
     for shape in ("full", "diag") if d > 1 else ("full",):
         most = min(max_components, np.count_nonzero(weight) // (sizes[shape] // d + 1))
         best = lowest = np.inf
@@ -433,7 +436,7 @@ def best_mixtures(
             log_likelihood = n_samples * (weight @ base.log_density(X))
             n_parameters = k * (1 + d + sizes[shape]) - 1
             criterion = float(n_parameters * np.log(n_samples) - 2.0 * log_likelihood)
-            if k == 1 or _fewest_rows(base, X[weight > 0.0]) >= _FEWEST_ROWS:
+            if k == 1 or _fewest_rows(base, X[weight > 0.0]) >= fewest:
                 found.append((criterion, len(found), k, shape, base))
                 if criterion < lowest:
                     best, lowest = k, criterion

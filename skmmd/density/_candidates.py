@@ -18,7 +18,7 @@ from skmmd.density._bases import (
     gaussian_base,
     mixture_base,
 )
-from skmmd.density._box import boundary_weights
+from skmmd.density._box import boundary_weights, rows_inside
 from skmmd.density._folds import Folds, Rows
 from skmmd.density._whitening import Whitening
 
@@ -30,6 +30,7 @@ FloatArray = NDArray[np.float64]
 _INFLATIONS = (1.5, 1.0, 2.5)
 # Least precision of a truncated Gaussian, in units of one over the variance of the rows.
 _LEAST_PRECISION = 1e-3
+_N_CHECKED = 1000
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,10 @@ def base_candidates(
             size = rows.n_samples * float(folds.weight @ (weight > 0.0))
             parts.append(Rows(folds.X, weight, size))
     if not isinstance(base, str):
-        return [_candidate("estimator", [_fitted(base, map_, part) for part in parts])]
+        fitted = [_fitted(base, map_, part) for part in parts]
+        if box is not None:
+            _check_inside(fitted[0], box, base, seed)
+        return [_candidate("estimator", fitted)]
     if box is not None:
         return [_candidate("gaussian", [_truncated(part, box) for part in parts])]
     found = []
@@ -180,6 +184,17 @@ def _fitted(estimator: Any, map_: Whitening, rows: Rows) -> BaseMeasure:
     else:
         fitted.fit(X)
     return estimator_base(fitted, map_.center, map_.root)
+
+
+def _check_inside(measure: BaseMeasure, box: Box, estimator: Any, seed: int) -> None:
+    """Raise if a base measure of the user's has mass outside of the domain."""
+    draws = measure.draw(_N_CHECKED, np.random.default_rng(seed))
+    if isinstance(measure, MixtureBase) or not rows_inside(draws, (box.low, box.high)).all():
+        raise ValueError(
+            f"base={type(estimator).__name__} has mass outside of the domain, where the density is "
+            "0; use base='gaussian', which is truncated, or an estimator whose density and draws "
+            "stay on the domain."
+        )
 
 
 def _truncated(rows: Rows, box: Box) -> TruncatedBase:

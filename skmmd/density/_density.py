@@ -115,9 +115,9 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         Where the density may be positive: everywhere, in all columns from 0 on, or between sides
         that are numbers or arrays of shape (n_features,), infinite where there is none.
     cv : int, splitter or iterable of splits, default=5
-        Number of folds, or splits for the selection. An int and a splitter are applied to the
-        distinct rows in sorted order, as equal rows must not be on both sides; splits of an
-        iterable are indices of the rows as given.
+        Number of folds, or splits for the selection. An int (None: 5) and a splitter are
+        applied to the distinct rows, shuffled, as equal rows must not be on both sides; splits of
+        an iterable are indices of the rows as given.
     n_normalizer_samples : int, default=20_000
         Number of draws that estimate the normaliser. With 0 there is none (`score_samples`
         raises), which asks for ``selection="score_matching"``.
@@ -151,8 +151,8 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         Effective sample size of the importance weights, as a fraction of the draws. Near 0, the
         normaliser cannot be trusted, whatever its standard error.
     held_out_score_ : float
-        Held-out log-likelihood per row of what was selected, in whitened coordinates (less one
-        standard error of its normaliser); minus the held-out loss if that selects; NaN where
+        Held-out log-likelihood per row of what was selected, less one standard error of its
+        normaliser; minus the held-out loss in whitened coordinates if that selects; NaN where
         nothing was selected.
     refined_ : bool
         Whether the likelihood was maximised.
@@ -365,6 +365,15 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                 n_jobs=self.n_jobs,
             )
         self._n_seen += total
+        if self._fitted.system is None:
+            warnings.warn(
+                f"{type(self).__name__}: the first rows chose f = 0, the base measure alone, which "
+                "further rows do not change; give the first call of partial_fit more rows, or "
+                "bandwidth, alpha, base and loss.",
+                UserWarning,
+                stacklevel=stack_level(),
+            )
+            return self
         self._store(fit, self._settings)
         self._warn()
         return self
@@ -379,10 +388,16 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                 f"{len(distinct)}: the density of one point is not defined."
             )
         # Copies count; weights of an arbitrary unit count as their effective number of rows.
-        n_samples = max(merged.sum(), merged.sum() ** 2 / np.square(merged).sum())
-        merged /= merged.sum()
+        total, share = float(merged.sum()), merged / merged.max()
+        n_samples = max(total, float(share.sum() ** 2 / np.square(share).sum()))
+        merged = share / share.sum()
         kind = "columns" if self.domain is not None else "full"
         map_ = whitening(distinct, merged, n_samples, kind=kind if self.whiten else "none")
+        if not np.all(np.isfinite(map_.root)):
+            raise ValueError(
+                f"{name}: the squares of the values leave the range of float64; rescale the "
+                "features to a scale near 1."
+            )
         constant = np.flatnonzero(~map_.varying)
         if len(constant) == X.shape[1]:
             raise ValueError(f"{name}: no feature varies by more than rounding errors.")
@@ -393,6 +408,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             )
         box = self._box(distinct, map_)
         rows = Rows(map_.forward(distinct), merged, n_samples)
+        self._warn_of_outliers(rows)
         settings = settings_of(self, map_, rows.X, merged)
         fit = fit_density(
             settings,
@@ -405,6 +421,20 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             verbose=self.verbose,
         )
         return fit, settings
+
+    def _warn_of_outliers(self, rows: Rows) -> None:
+        """Tell if a few rows make up most of the variance in some direction."""
+        # The share of each row in the variance along its own direction.
+        shares = np.sort(rows.weight * np.square(rows.X).sum(axis=1))
+        n_far = max(1, len(shares) // 100)
+        if self.whiten and len(shares) > 10 * rows.X.shape[1] and shares[-n_far:].sum() > 0.8:
+            warnings.warn(
+                f"{type(self).__name__}: {n_far} of {len(shares)} rows lie so far out that they "
+                "make up most of the variance in some direction: outliers, by which the others are "
+                "squeezed together. Leave them out, clip them, or transform the features.",
+                UserWarning,
+                stacklevel=stack_level(),
+            )
 
     def _box(self, X: FloatArray, map_: Whitening) -> Box | None:
         """Return the domain in coordinates, after checking that all rows are inside."""
@@ -429,6 +459,8 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         self.centers_ = map_.backward(fit.centers)
         self.base_ = FittedBase(map_, choice.base.full, choice.base.name)
         self.held_out_score_ = choice.value
+        if self.selection == "log_likelihood":
+            self.held_out_score_ += float(map_.log_jacobian(map_.center[None])[0])
         self.refined_ = choice.penalty is not None
         normalizer = fit.normalizer
         self.log_normalizer_ = np.nan if normalizer is None else normalizer.log_normalizer
@@ -449,6 +481,11 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             trouble = (
                 f"the standard error of log_normalizer_ is {self.log_normalizer_std_:.2g}; to "
                 f"lower it, {advice}."
+            )
+        elif self._settings.is_closed and self._model.is_base:
+            trouble = (
+                "f is 0 to rounding at these parameters: the density is that of the base measure. "
+                "Put centers among the rows, and a bandwidth near 1 in whitened coordinates."
             )
         elif self._model.is_base:
             trouble = (
@@ -513,8 +550,13 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         -------
         ndarray of shape (n_samples, n_features)
             Gradients with respect to the point.
+
+        Raises
+        ------
+        ValueError
+            If a row lies outside of the domain, where the log density has no gradient.
         """
-        rows = self._rows(X)
+        rows = self._inside(X)
         with single_threaded_blas():
             return self._map.pull_score(rows, self._model.score(self._map.forward(rows)))
 
@@ -530,8 +572,13 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         -------
         ndarray of shape (n_samples, n_features, n_features)
             Second derivatives with respect to the point.
+
+        Raises
+        ------
+        ValueError
+            If a row lies outside of the domain, where the log density has no derivatives.
         """
-        rows = self._rows(X)
+        rows = self._inside(X)
         with single_threaded_blas():
             return self._map.pull_hessian(self._model.hessian(self._map.forward(rows)))
 
@@ -556,7 +603,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         return float(np.mean(self.score_samples(X)))
 
     def score_matching_loss(self, X: ArrayLike) -> float:
-        """Return the mean of half the squared score plus the trace of the Hessian.
+        """Return the score-matching loss: half the squared score plus the trace of the Hessian.
 
         Parameters
         ----------
@@ -566,18 +613,30 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         Returns
         -------
         float
-            Hyvärinen's loss in the data's coordinates; lower is better. On a domain it is not a
-            fair comparison: it lacks the terms at the boundary.
+            Hyvärinen's loss in the data's coordinates; lower is better. On a domain it is the
+            generalised loss of the fit, in units of the columns' standard deviations, with weights
+            that fall to 0 at the boundary.
+
+        Raises
+        ------
+        ValueError
+            If a row lies outside of the domain.
         """
-        rows = self._rows(X)
+        rows = self._inside(X)
+        box = self._box(rows, self._map)
         total = 0.0
         with single_threaded_blas():
             for part in row_blocks(len(rows), _BLOCK):
                 x = rows[part]
                 Z = self._map.forward(x)
-                score = self._map.pull_score(x, self._model.score(Z))
-                total += 0.5 * float(np.square(score).sum())
-                total += float(self._map.pull_laplacian(self._model.hessian(Z)).sum())
+                score, hessian = self._model.score(Z), self._model.hessian(Z)
+                if box is None:
+                    total += 0.5 * float(np.square(self._map.pull_score(x, score)).sum())
+                    total += float(self._map.pull_laplacian(hessian).sum())
+                else:
+                    share, slope = box.weights(Z)
+                    second = np.diagonal(hessian, axis1=1, axis2=2)
+                    total += float((share * (0.5 * score**2 + second) + slope * score).sum())
         return total / len(rows)
 
     @validate_params(
@@ -617,7 +676,16 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                     model.log_density, model.score, self._fitted.proposal, n_samples, source
                 ).points
         constant = source.standard_normal((n_samples, int(np.sum(~self._map.varying))))
+        if self.domain is not None:
+            constant *= 0.0  # their value may lie on the boundary
         return self._map.backward(points, constant)
+
+    def _inside(self, X: ArrayLike) -> FloatArray:
+        rows = self._rows(X)
+        sides = box_of(self.domain, rows.shape[1])
+        if sides is not None:
+            check_sides(sides, rows, type(self).__name__)
+        return rows
 
     def _rows(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)

@@ -1,13 +1,14 @@
 """A fitted density in whitened coordinates: base measure, function f, normaliser, proposal."""
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 
-from skmmd._validation import check_rows, generator
-from skmmd.density._bases import BaseMeasure, MixtureBase, TruncatedBase
+from skmmd._validation import check_rows, generator, stack_level
+from skmmd.density._bases import BaseMeasure, EstimatorBase, MixtureBase, TruncatedBase
 from skmmd.density._candidates import Box
 from skmmd.density._gradient_basis import GradientExpansion
 from skmmd.density._lite import Expansion
@@ -24,6 +25,8 @@ _REACH = 9.0
 _POINTS_PER_WIDTH = 4.0
 # What rounding and the tails beyond may add to the error of quadrature.
 _LEAST_ERROR = 1e-6
+# By how much the integral of a user's base may be off without a warning.
+_NOT_ONE = 0.02
 # How much finer the grid gets until the error is small.
 _REFINEMENTS = (2.0, 8.0)
 
@@ -132,6 +135,8 @@ def normalise(
     draws = proposal.draw(n_draws, generator)
     log_base = model.base.log_density(draws)
     log_proposal = proposal.log_density(draws, log_base)
+    if isinstance(model.base, EstimatorBase):
+        _check_normalised(model.base, log_base - log_proposal)
     found = log_normalizer(log_base, model.function.values(draws), log_proposal)
     if model.is_base:
         return found
@@ -150,6 +155,20 @@ def normalise(
         if exact is not None and np.isfinite(exact[0]):
             return Normalizer(exact[0], max(exact[1], _LEAST_ERROR), found.ess)
     return found
+
+
+def _check_normalised(base: EstimatorBase, log_ratio: FloatArray) -> None:
+    """Warn if a user's density does not integrate to 1, or is not that of its draws."""
+    ratio = np.exp(log_ratio)
+    error = 6.0 * ratio.std() / np.sqrt(len(ratio)) + _NOT_ONE
+    if not abs(ratio.mean() - 1.0) < error:
+        warnings.warn(
+            f"base={type(base.estimator).__name__}: its score_samples do not seem to be the log of "
+            "a density that integrates to 1 and that its sample draws from; log_normalizer_ is not "
+            "to be trusted.",
+            UserWarning,
+            stacklevel=stack_level(),
+        )
 
 
 def _sides(model: Model, rows: FloatArray) -> tuple[FloatArray, FloatArray, float] | None:

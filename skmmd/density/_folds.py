@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -115,10 +116,10 @@ def fold_rows(
     weight : ndarray of shape (n,)
         Their weights, 0 allowed.
     cv : int, splitter or iterable of splits
-        An int or a splitter is applied to the distinct rows, in sorted order; indices of an
+        An int (None: 5) or a splitter is applied to the distinct rows, shuffled; indices of an
         iterable are those of the rows as they came.
     generator : numpy.random.Generator
-        Shuffles the rows before an int of folds, and draws rows if there are too many.
+        Shuffles the rows before they are split, and draws rows if there are too many.
     max_rows : int
         More distinct rows than this are drawn from.
 
@@ -139,15 +140,15 @@ def fold_rows(
         row_roles = roles[first]
     else:
         rows, row_weight, _ = merge_rows(X, weight)
-        splitter = cv
-        if isinstance(cv, (int, np.integer)):
-            if len(rows) < 2:
-                raise ValueError(
-                    f"Cross-validation needs two distinct rows at least, there is {len(rows)}."
-                )
-            splitter = KFold(
-                min(int(cv), len(rows)), shuffle=True, random_state=int(generator.integers(2**31))
+        if len(rows) < 2:
+            raise ValueError(
+                f"Cross-validation needs two distinct rows at least, there is {len(rows)}."
             )
+        # Sorted rows would make folds that are slices of the first feature.
+        order = generator.permutation(len(rows))
+        rows, row_weight = rows[order], row_weight[order]
+        number = 5 if cv is None else cv
+        splitter = KFold(min(int(number), len(rows))) if isinstance(number, Integral) else cv
         row_roles = _roles(list(check_cv(splitter).split(rows)), len(rows))
     if len(rows) > max_rows:
         kept = np.sort(generator.choice(len(rows), max_rows, replace=False))

@@ -21,8 +21,11 @@ __all__ = ["Choice", "LikelihoodJudge", "LossJudge"]
 FloatArray = NDArray[np.float64]
 
 _N_DRAWS = 3000
-# Held-out normalisers from fewer effective draws than this share are not trusted.
-_MIN_ESS = 0.01
+# Held-out normalisers from fewer effective draws than these shares, on average and in each split,
+# are not trusted.
+_MEAN_ESS, _LEAST_ESS = 0.01, 0.003
+# What f must gain over f = 0, in standard errors of that gain over the rows.
+_LEAST_GAIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class _Judge:
         loss, parts = self.loss, self.base.folds
         if noise == 0.0:
             return loss.systems(rho)
-        gaussians = [part.precision for part in parts if isinstance(part, MixtureBase)]
         if self.base.is_gaussian and loss.kernel == "rbf":
+            gaussians = [part.precision for part in parts if isinstance(part, MixtureBase)]
             return loss.denoised(rho, gaussians, noise)
         noisy = noisy_folds(loss.folds, noise, self.generator)
         scores = np.stack([part.score(noisy.X) for part in parts])
@@ -84,6 +87,8 @@ class LikelihoodJudge(_Judge):
         The held-out loss with it.
     proposal : Proposal
         What the normalisers draw from.
+    n_samples : float
+        Number of samples the rows stand for.
     generator : numpy.random.Generator
         Source of the draws.
     """
@@ -93,10 +98,12 @@ class LikelihoodJudge(_Judge):
         base: BaseCandidate,
         loss: FoldLoss,
         proposal: Proposal,
+        n_samples: float,
         generator: np.random.Generator,
     ) -> None:
         super().__init__(base, loss, generator)
         folds, centers = loss.folds, loss.centers
+        self.n_samples = n_samples
         self.draws = proposal.draw(_N_DRAWS, generator)
         self.log_proposal = proposal.log_density(self.draws)
         self.log_base = [part.log_density(self.draws) for part in base.folds]
@@ -137,19 +144,24 @@ class LikelihoodJudge(_Judge):
             systems = self.systems(rho, noise)
             coef = np.stack([systems.coefficients(float(alpha)) for alpha in alphas], axis=1)
             values = np.empty((len(coef), len(alphas)))
-            ess = np.empty_like(values)
+            ess, variances = np.empty_like(values), np.empty_like(values)
             for k, of_split in enumerate(coef):
                 functions = at_draws @ of_split.T
                 normalizer = log_normalizers(self.log_base[k], functions, self.log_proposal)
                 log_z = normalizer.log_normalizer + normalizer.standard_error
-                values[k] = self.base_values[k] + of_split @ test_means[k] - log_z
+                means = of_split @ test_means[k]
+                values[k] = self.base_values[k] + means - log_z
+                variances[k] = loss.folds.test[k] @ (at_rows @ of_split.T - means) ** 2
                 peaks = self.weights_at_centers[k, :, None] + systems.penalty @ of_split.T
                 peak = peaks.max(axis=0) - normalizer.log_normalizer
                 ess[k] = ess_with_peak(normalizer.ess, peak, _N_DRAWS)
-            trusted = np.all((ess > _MIN_ESS) & np.isfinite(values), axis=0)
-            means = values.mean(axis=0)
+            trusted = np.all((ess > _LEAST_ESS) & np.isfinite(values), axis=0)
+            trusted &= ess.mean(axis=0) > _MEAN_ESS
+            value = values.mean(axis=0)
+            chance = np.sqrt(variances.mean(axis=0) / self.n_samples)
+            trusted &= value - self.base_values.mean() > _LEAST_GAIN * chance
             found += [
-                Choice(self.base, lengths, float(alphas[a]), noise, float(means[a]))
+                Choice(self.base, lengths, float(alphas[a]), noise, float(value[a]))
                 for a in np.flatnonzero(trusted)
             ]
         return found

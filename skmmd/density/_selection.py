@@ -128,7 +128,7 @@ def select(
         if question.by_likelihood:
             sides: dict[str, Any] = {} if box is None else {"low": box.low, "high": box.high}
             proposal = make_proposal(bases[k].full, folds.X, folds.weight, n_samples, own, **sides)
-            judge = LikelihoodJudge(bases[k], losses[k], proposal, own)
+            judge = LikelihoodJudge(bases[k], losses[k], proposal, n_samples, own)
         else:
             judge = LossJudge(bases[k], losses[k], own)
         return _answers(question, judge, places)

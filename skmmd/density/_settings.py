@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 
 # Scales of the denoising loss that compete, in whitened coordinates; more than .1 blurs.
 _NOISES = (0.0, 0.05, 0.1)
+_FEWEST_DRAWS = 100
+# Lengths in whitened coordinates whose squares and quotients stay numbers.
+_SHORTEST, _LONGEST = 1e-75, 1e75
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,15 @@ def check_parameters(params: Any) -> None:
             f"{name}: n_normalizer_samples=0 leaves no normaliser, which "
             "selection='log_likelihood' needs; set selection='score_matching' too."
         )
-    if params.refine and (params.n_normalizer_samples == 0 or params.basis != "lite"):
+    if 0 < params.n_normalizer_samples < _FEWEST_DRAWS:
         raise ValueError(
-            f"{name}: refine=True maximises the likelihood over the lite basis; it needs "
-            "basis='lite' and n_normalizer_samples > 0."
+            f"{name}: {params.n_normalizer_samples} draws say nothing of a normaliser; set "
+            f"n_normalizer_samples to {_FEWEST_DRAWS} at least, or to 0 for none."
+        )
+    if params.refine and (params.selection != "log_likelihood" or params.basis != "lite"):
+        raise ValueError(
+            f"{name}: refine=True maximises the likelihood over the lite basis, if that is better "
+            "on held-out rows; it needs basis='lite' and selection='log_likelihood'."
         )
     special = params.loss in ("denoising", "sliced")
     if special and params.basis != "lite":
@@ -202,7 +210,13 @@ def _bandwidth(
         )
     if not np.all(lengths > 0.0):
         raise ValueError("bandwidth has values that are not positive.")
-    return np.asarray(lengths[map_.varying] / map_.unit)
+    whitened = lengths[map_.varying] / map_.unit
+    if not np.all((whitened > _SHORTEST) & (whitened < _LONGEST)):
+        raise ValueError(
+            f"bandwidth={bandwidth!r} is out of all proportion to the rows, which have standard "
+            "deviation 1 in whitened coordinates."
+        )
+    return np.asarray(whitened)
 
 
 def _centers(centers: Any, map_: Whitening) -> FloatArray | None:
@@ -217,4 +231,9 @@ def _centers(centers: Any, map_: Whitening) -> FloatArray | None:
             f"centers has {points.shape[1]} columns, but X has {d} features; centers are points "
             "in the coordinates of X."
         )
-    return map_.forward(points)
+    with np.errstate(over="ignore", invalid="ignore"):
+        whitened = map_.forward(points)
+        far = not np.all(np.abs(whitened) < _LONGEST)
+    if far:
+        raise ValueError("centers has points out of all proportion to the rows of X.")
+    return whitened

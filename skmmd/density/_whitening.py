@@ -130,7 +130,10 @@ def whitening(
     """
     center = X[0] + weight @ (X - X[0])
     centred = X - center
-    spread = np.sqrt(weight @ np.square(centred))
+    largest = np.abs(centred).max(axis=0)
+    largest[largest == 0.0] = 1.0
+    # Squares of 1e-200 would be 0.
+    spread = largest * np.sqrt(weight @ np.square(centred / largest))
     resolution = 8.0 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
     varying = (spread > resolution) & (np.ptp(X, axis=0) > 0.0)
     center[~varying] = X[0, ~varying]
@@ -156,7 +159,8 @@ def _symmetric_root(
     """Return the root and its inverse; columns of very different scales are scaled first."""
     uneven = (spread.min() / spread.max()) ** 2 < _ILL_SCALED
     scale = spread if uneven else np.ones_like(spread)
-    unit = np.sqrt(np.mean((spread / scale) ** 2))
+    largest = (spread / scale).max()
+    unit = largest * np.sqrt(np.mean((spread / scale / largest) ** 2))
     covariance = gaussian_base(centred / (scale * unit), weight, n_samples).covariances[0]
     values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(values)) @ vectors.T * (scale * unit)
