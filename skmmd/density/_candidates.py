@@ -112,7 +112,7 @@ def base_candidates(
     if folds is not None:
         for weight in folds.train:
             size = rows.n_samples * float(folds.weight @ (weight > 0.0))
-            parts.append(Rows(folds.X, weight, size))
+            parts.append(Rows(folds.X, weight, size, folds.data))
     if not isinstance(base, str):
         fitted = [_fitted(base, map_, part) for part in parts]
         if box is not None:
@@ -177,7 +177,7 @@ def _mixtures(
 def _fitted(estimator: Any, map_: Whitening, rows: Rows) -> BaseMeasure:
     """Fit a clone of the user's estimator in the data's coordinates."""
     kept = rows.weight > 0.0
-    X, weight = map_.backward(rows.X[kept]), rows.weight[kept]
+    X, weight = rows.data[kept], rows.weight[kept]
     fitted = clone(estimator)
     if np.ptp(weight) > 1e-12 * weight.max() and has_fit_parameter(fitted, "sample_weight"):
         fitted.fit(X, sample_weight=weight * (len(weight) / weight.sum()))

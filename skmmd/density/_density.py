@@ -358,7 +358,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             fit = extend(
                 self._fitted,
                 self._settings,
-                Rows(self._map.forward(rows), weight / total, total),
+                Rows(self._map.forward(rows), weight / total, total, rows),
                 self._n_seen,
                 self._box(rows, self._map),
                 generator(self.random_state),
@@ -407,7 +407,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                 "of your own cannot be asked to leave out; drop them."
             )
         box = self._box(distinct, map_)
-        rows = Rows(map_.forward(distinct), merged, n_samples)
+        rows = Rows(map_.forward(distinct), merged, n_samples, distinct)
         self._warn_of_outliers(rows)
         settings = settings_of(self, map_, rows.X, merged)
         fit = fit_density(
@@ -602,13 +602,15 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             return -self.score_matching_loss(X)
         return float(np.mean(self.score_samples(X)))
 
-    def score_matching_loss(self, X: ArrayLike) -> float:
+    def score_matching_loss(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the score-matching loss: half the squared score plus the trace of the Hessian.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
 
         Returns
         -------
@@ -623,21 +625,22 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
             If a row lies outside of the domain.
         """
         rows = self._inside(X)
+        weight = check_weight(sample_weight, rows, name="sample_weight")
         box = self._box(rows, self._map)
-        total = 0.0
+        losses = np.empty(len(rows))
         with single_threaded_blas():
             for part in row_blocks(len(rows), _BLOCK):
                 x = rows[part]
                 Z = self._map.forward(x)
                 score, hessian = self._model.score(Z), self._model.hessian(Z)
                 if box is None:
-                    total += 0.5 * float(np.square(self._map.pull_score(x, score)).sum())
-                    total += float(self._map.pull_laplacian(hessian).sum())
+                    squares = np.square(self._map.pull_score(x, score)).sum(axis=1)
+                    losses[part] = 0.5 * squares + self._map.pull_laplacian(hessian)
                 else:
                     share, slope = box.weights(Z)
                     second = np.diagonal(hessian, axis1=1, axis2=2)
-                    total += float((share * (0.5 * score**2 + second) + slope * score).sum())
-        return total / len(rows)
+                    losses[part] = (share * (0.5 * score**2 + second) + slope * score).sum(axis=1)
+        return float(weight @ losses / weight.sum())
 
     @validate_params(
         {

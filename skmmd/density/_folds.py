@@ -30,11 +30,14 @@ class Rows:
         Weights; they sum to 1.
     n_samples : float
         Number of samples the rows stand for.
+    data : ndarray of shape (n, n_columns)
+        Rows in the data's coordinates.
     """
 
     X: FloatArray
     weight: FloatArray
     n_samples: float
+    data: FloatArray
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Folds:
         Rows of each block.
     train, test : ndarray of shape (n_splits, n)
         Weights of the rows in each split, of sum 1.
+    data : ndarray of shape (n, n_columns)
+        Rows in the data's coordinates.
     """
 
     X: FloatArray
@@ -61,6 +66,7 @@ class Folds:
     blocks: tuple[slice, ...]
     train: FloatArray
     test: FloatArray
+    data: FloatArray
 
 
 def merge_rows(
@@ -182,7 +188,7 @@ def _grouped(X: FloatArray, weight: FloatArray, roles: NDArray[np.int8]) -> Fold
         )
     train /= train.sum(axis=1, keepdims=True)
     test /= test.sum(axis=1, keepdims=True)
-    return Folds(X, weight, patterns.astype(np.int8), blocks, train, test)
+    return Folds(X, weight, patterns.astype(np.int8), blocks, train, test, data=X)
 
 
 def noisy_rows(X: FloatArray, noise: float, generator: np.random.Generator) -> FloatArray:

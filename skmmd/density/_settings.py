@@ -112,7 +112,7 @@ def check_sides(sides: tuple[FloatArray, FloatArray], X: FloatArray, owner: str)
     if not inside.all():
         outside = np.flatnonzero(np.any((sides[0] > X) | (sides[1] < X), axis=0))
         # scikit-learn's checks look for the first words.
-        negative = "Negative values in data: " if np.all(sides[0] >= 0.0) else ""
+        negative = "Negative values in data: " if np.all(sides[0] >= 0.0) and X.min() < 0 else ""
         raise ValueError(
             f"{negative}{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in "
             f"the features {outside[:5].tolist()}; leave them out, or widen the domain."

@@ -168,7 +168,7 @@ def test_noisy_copies_keep_their_roles():
 def test_the_search_ends_where_the_gradient_vanishes():
     case = Case(n=300, weighted=False)
     start = case.rho**-0.5
-    lengths, alpha, value = optimise(case.loss, start, 0.01, max_iter=200)
+    lengths, alpha, value = optimise(case.loss, start, 0.01, max_iter=200, least_alpha=1e-8)
     assert value < case.loss.value(start**-2.0, np.array([0.01]))[0]
 
     def slopes(lengths, alpha):
@@ -182,7 +182,7 @@ def test_the_search_ends_where_the_gradient_vanishes():
     assert inside.any()
     # The search ends when the value no longer falls.
     assert np.abs(at_end[1][inside]).max() < 0.01 * np.abs(at_start[1]).max()
-    fixed = optimise(case.loss, start, 0.01, max_iter=200, fixed_alpha=True)
+    fixed = optimise(case.loss, start, 0.01, max_iter=200, least_alpha=1e-8, fixed_alpha=True)
     assert fixed[1] == pytest.approx(0.01, rel=1e-12)
     assert fixed[2] >= value - 1e-9
 
