@@ -294,8 +294,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:loss='quadruplet' compares pairs of two:UserWarning"),
     # Few rows, few draws; copies of a column.
     pytest.mark.filterwarnings(
-        "ignore:ScoreMatchingDensity. (on held-out rows the base|the (standard error|effective)):"
-        "UserWarning"
+        "ignore:ScoreMatchingDensity. (on held-out rows the base|the first rows chose f = 0|"
+        "the (standard error|effective)):UserWarning"
     ),
     pytest.mark.filterwarnings(
         "ignore:ScoreMatching(Gaussian|Estimator). the .* are linearly dependent:UserWarning"

@@ -51,6 +51,7 @@ _MAX_MIXTURE_ROWS = 20_000
 # may be an outlier, for which a component of its own is right.
 _FEWEST_ROWS = 2.0
 _FEWEST_AMONG_MANY, _MANY_ROWS = 0.5, 100
+_ROWS_PER_COMPONENT = 8
 _PATIENCE = 3
 # The step of central differences at which truncation and rounding balance.
 _STEP = float(np.cbrt(np.finfo(np.float64).eps))
@@ -429,7 +430,8 @@ def best_mixtures(
     found: list[tuple[float, int, int, str, MixtureBase]] = []
     fewest = _FEWEST_ROWS if n_samples < _MANY_ROWS else _FEWEST_AMONG_MANY
     for shape in ("full", "diag") if d > 1 else ("full",):
-        most = min(max_components, np.count_nonzero(weight) // (sizes[shape] // d + 1))
+        per_component = max(_ROWS_PER_COMPONENT, sizes[shape] // d + 1)
+        most = min(max_components, np.count_nonzero(weight) // per_component)
         best = lowest = np.inf
         for k in range(1 if shape == "full" else 2, most + 1):
             base = mixture_base(X, weight, k, n_samples, random_state, shape=shape, columns=columns)

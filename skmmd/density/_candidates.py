@@ -149,7 +149,8 @@ def _mixtures(
     """
     rows = parts[0]
     columns = map_.root if map_.root.ndim == 2 else np.diag(map_.root)
-    columns = columns / np.linalg.norm(columns, axis=0)
+    columns = columns / np.abs(columns).max(axis=0)
+    columns /= np.linalg.norm(columns, axis=0)
     best = best_mixtures(rows.X, rows.weight, rows.n_samples, seed, columns=columns)
     shape, chosen = best[0][0], [best[0][1]] * len(parts)
     if folds is None or len(chosen[0].weights) == 1:

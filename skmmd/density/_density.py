@@ -25,14 +25,14 @@ from skmmd._validation import (
     validate_data,
     validate_params,
 )
-from skmmd.density._box import box_of, is_positive, rows_inside
+from skmmd.density._box import box_of, check_inside, is_positive, rows_inside
 from skmmd.density._candidates import Box
 from skmmd.density._fit import Fit, extend, fit_density
 from skmmd.density._fitted import FittedBase
 from skmmd.density._folds import Rows, merge_rows
 from skmmd.density._radial import RADIAL_KERNELS
 from skmmd.density._sampling import sample
-from skmmd.density._settings import Settings, check_parameters, check_sides, settings_of
+from skmmd.density._settings import Settings, check_parameters, settings_of
 from skmmd.density._whitening import Whitening, whitening
 
 __all__ = ["ScoreMatchingDensity"]
@@ -387,6 +387,12 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                 f"{name} needs two distinct rows of positive weight at least, there is "
                 f"{len(distinct)}: the density of one point is not defined."
             )
+        with np.errstate(over="ignore"):
+            if not np.all(np.isfinite(2.0 * np.ptp(distinct, axis=0))):
+                raise ValueError(
+                    f"{name}: the values leave the range of float64 when they are subtracted; "
+                    "rescale the features to a scale near 1."
+                )
         # Copies count; weights of an arbitrary unit count as their effective number of rows.
         total, share = float(merged.sum()), merged / merged.max()
         n_samples = max(total, float(share.sum() ** 2 / np.square(share).sum()))
@@ -441,7 +447,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         sides = box_of(self.domain, X.shape[1])
         if sides is None:
             return None
-        check_sides(sides, X, type(self).__name__)
+        check_inside(X, sides, type(self).__name__)
         low, high = ((side - map_.center)[map_.varying] / map_.root for side in sides)
         # Rows on a side must not fall outside by rounding.
         return Box(low - _SLACK * (1.0 + np.abs(low)), high + _SLACK * (1.0 + np.abs(high)))
@@ -687,7 +693,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         rows = self._rows(X)
         sides = box_of(self.domain, rows.shape[1])
         if sides is not None:
-            check_sides(sides, rows, type(self).__name__)
+            check_inside(rows, sides, type(self).__name__)
         return rows
 
     def _rows(self, X: ArrayLike) -> FloatArray:

@@ -24,8 +24,9 @@ _N_DRAWS = 3000
 # Held-out normalisers from fewer effective draws than these shares, on average and in each split,
 # are not trusted.
 _MEAN_ESS, _LEAST_ESS = 0.01, 0.003
-# What f must gain over f = 0, in standard errors of that gain over the rows.
-_LEAST_GAIN = 1.0
+# What f must gain over f = 0, in standard errors of that gain over the rows; more for few rows,
+# whose standard error is not known well.
+_LEAST_GAIN, _FEW_ROWS = 1.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class LikelihoodJudge(_Judge):
         super().__init__(base, loss, generator)
         folds, centers = loss.folds, loss.centers
         self.n_samples = n_samples
+        self.least_gain = _LEAST_GAIN + _FEW_ROWS / n_samples
         self.draws = proposal.draw(_N_DRAWS, generator)
         self.log_proposal = proposal.log_density(self.draws)
         self.log_base = [part.log_density(self.draws) for part in base.folds]
@@ -158,8 +160,10 @@ class LikelihoodJudge(_Judge):
             trusted = np.all((ess > _LEAST_ESS) & np.isfinite(values), axis=0)
             trusted &= ess.mean(axis=0) > _MEAN_ESS
             value = values.mean(axis=0)
-            chance = np.sqrt(variances.mean(axis=0) / self.n_samples)
-            trusted &= value - self.base_values.mean() > _LEAST_GAIN * chance
+            gains = values - self.base_values[:, None]
+            spread = variances.mean(axis=0) + gains.var(axis=0)
+            chance = np.sqrt(spread / self.n_samples)
+            trusted &= gains.mean(axis=0) > self.least_gain * chance
             found += [
                 Choice(self.base, lengths, float(alphas[a]), noise, float(value[a]))
                 for a in np.flatnonzero(trusted)

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmmd._validation import check_rows
-from skmmd.density._box import rows_inside
 from skmmd.density._selection import Question
 from skmmd.density._whitening import Whitening
 from skmmd.kernels import pooled_quantiles
 
-__all__ = ["Settings", "check_parameters", "check_sides", "settings_of"]
+__all__ = ["Settings", "check_parameters", "settings_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -104,19 +103,6 @@ def check_parameters(params: Any) -> None:
         )
     if params.basis != "lite":
         raise ValueError(f"{name}: a domain needs basis='lite', got basis={params.basis!r}.")
-
-
-def check_sides(sides: tuple[FloatArray, FloatArray], X: FloatArray, owner: str) -> None:
-    """Raise if rows lie outside of the domain."""
-    inside = rows_inside(X, sides)
-    if not inside.all():
-        outside = np.flatnonzero(np.any((sides[0] > X) | (sides[1] < X), axis=0))
-        # scikit-learn's checks look for the first words.
-        negative = "Negative values in data: " if np.all(sides[0] >= 0.0) and X.min() < 0 else ""
-        raise ValueError(
-            f"{negative}{owner}: {np.sum(~inside)} of {len(X)} rows lie outside of the domain, in "
-            f"the features {outside[:5].tolist()}; leave them out, or widen the domain."
-        )
 
 
 def settings_of(params: Any, map_: Whitening, rows: FloatArray, weight: FloatArray) -> Settings:
