@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.linalg.lapack import dposv
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, solve_triangular
+from scipy.linalg.lapack import dposv, dpstrf
 
 from skmmd._chunked import reduce_blocks, row_blocks
 from skmmd.density._radial import half_distances, radial
@@ -280,8 +280,8 @@ def solve_accurately(
 ) -> FloatArray:
     """Return c = -(G + alpha K)^(-1) h in coordinates in which K is the identity.
 
-    A kernel matrix of smooth kernels is singular to rounding. Directions that rounding owns are
-    left out; it takes some times as long as :func:`solve`, and loses fewer digits.
+    A kernel matrix of smooth kernels is singular to rounding. Centres whose kernels the others span
+    to rounding get no coefficient; it takes longer than :func:`solve`, and loses fewer digits.
 
     Parameters
     ----------
@@ -294,16 +294,27 @@ def solve_accurately(
     alpha : float
         Weight of the penalty.
     truncation : float, default=1e-14
-        Smallest eigenvalue of K that counts, relative to the largest.
+        Smallest squared pivot that counts, relative to the diagonal of K.
 
     Returns
     -------
     ndarray of shape (n_centers,)
         The coefficients.
     """
-    values, vectors = eigh(K)
-    kept = values > truncation * values[-1]
-    to_coef = vectors[:, kept] / np.sqrt(values[kept])
-    curvatures, rotation = eigh(to_coef.T @ G @ to_coef)
-    right = rotation.T @ (to_coef.T @ h)
-    return np.asarray(-to_coef @ (rotation @ (right / (np.maximum(curvatures, 0.0) + alpha))))
+    # K = LL' with pivots: the kernels of the first columns span all others to rounding.
+    factor, pivots, rank, _ = dpstrf(K, lower=1, tol=truncation * float(K.diagonal().max()))
+    kept = pivots[:rank] - 1
+    L = np.tril(factor[:rank, :rank])
+    whitened = solve_triangular(L, G[np.ix_(kept, kept)], lower=True, check_finite=False)
+    whitened = solve_triangular(L, whitened.T, lower=True, check_finite=False)
+    right = solve_triangular(L, h[kept], lower=True, check_finite=False)
+    shifted = whitened + alpha * np.eye(rank)
+    try:
+        solution = cho_solve(cho_factor(shifted, check_finite=False), right, check_finite=False)
+    except LinAlgError:
+        # Rounding left curvatures below -alpha: none is below 0.
+        curvatures, vectors = eigh(whitened, check_finite=False)
+        solution = vectors @ ((vectors.T @ right) / (np.maximum(curvatures, 0.0) + alpha))
+    coef = np.zeros(len(h))
+    coef[kept] = -solve_triangular(L, solution, lower=True, trans=1, check_finite=False)
+    return coef
