@@ -43,6 +43,8 @@ _LOW_ESS = 0.03
 _LARGE_ERROR = 0.05
 _BLOCK = 2048
 _SLACK = 1e-13
+# Variance that is left, of 1 in whitened coordinates, without the farthest rows.
+_SQUEEZED = 5e-3
 
 
 def _has_sums(estimator: Any) -> bool:
@@ -197,7 +199,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
     >>> ring = make_density("ring", 2)
     >>> density = ScoreMatchingDensity(random_state=0).fit(ring.sample(500, random_state=0))
     >>> density.score_samples([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]]).round(0)
-    array([-2., -5., -2.])
+    array([-3., -8., -3.])
     >>> density.sample(3, random_state=0).shape
     (3, 2)
     """
@@ -430,12 +432,15 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
 
     def _warn_of_outliers(self, rows: Rows) -> None:
         """Tell if a few rows make up most of the variance in some direction."""
-        # The share of each row in the variance along its own direction.
-        shares = np.sort(rows.weight * np.square(rows.X).sum(axis=1))
-        n_far = max(1, len(shares) // 100)
-        if self.whiten and len(shares) > 10 * rows.X.shape[1] and shares[-n_far:].sum() > 0.8:
+        far = np.argsort(rows.weight * np.square(rows.X).sum(axis=1))
+        n_far = max(1, len(far) // 100)
+        if not self.whiten or len(far) <= 10 * rows.X.shape[1]:
+            return
+        rest = far[:-n_far]
+        left = np.linalg.eigvalsh((rows.X[rest].T * rows.weight[rest]) @ rows.X[rest])[0]
+        if left < _SQUEEZED:
             warnings.warn(
-                f"{type(self).__name__}: {n_far} of {len(shares)} rows lie so far out that they "
+                f"{type(self).__name__}: {n_far} of {len(far)} rows lie so far out that they "
                 "make up most of the variance in some direction: outliers, by which the others are "
                 "squeezed together. Leave them out, clip them, or transform the features.",
                 UserWarning,
