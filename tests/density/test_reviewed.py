@@ -225,7 +225,7 @@ def test_displays_of_one_column_on_a_domain(model):
     ids=["default", "imq", "gmm", "score matching", "bandwidth"],
 )
 def test_the_denoising_loss_of_mixtures(kernel, parameters):
-    X, fresh = two_blobs(150), two_blobs(2000, seed=1)
+    X, fresh = two_blobs(400), two_blobs(2000, seed=1)
     model = ScoreMatchingDensity(
         kernel, loss="denoising", random_state=0, cv=3, n_components=50, **parameters
     ).fit(X)
