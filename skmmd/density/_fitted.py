@@ -29,6 +29,9 @@ _LEAST_ERROR = 1e-6
 _NOT_ONE = 0.02
 # How much finer the grid gets until the error is small.
 _REFINEMENTS = (2.0, 8.0)
+# What log densities outside of the box must be below the log integral; how often the box may grow,
+# and points along each axis of the frame that is looked at.
+_NEGLIGIBLE, _MAX_GROWTH, _N_FRAME = 25.0, 4, 121
 
 
 @dataclass(frozen=True)
@@ -149,12 +152,42 @@ def normalise(
     sides = _sides(model, rows) if rows.shape[1] <= 2 else None
     if sides is None:
         return found
-    low, high, resolution = sides
-    for finer in _REFINEMENTS:
-        exact = quadrature(model.log_density, low, high, resolution / finer)
-        if exact is not None and np.isfinite(exact[0]):
-            return Normalizer(exact[0], max(exact[1], _LEAST_ERROR), found.ess)
-    return found
+    exact = _integral(model, *sides)
+    if exact is None:
+        return found
+    return Normalizer(exact[0], max(exact[1], _LEAST_ERROR), found.ess)
+
+
+def _integral(
+    model: Model, low: FloatArray, high: FloatArray, resolution: float
+) -> tuple[float, float] | None:
+    """Return log Z by quadrature and its error; the box grows until no mass is at its sides."""
+    for _ in range(_MAX_GROWTH):
+        exact = None
+        for finer in _REFINEMENTS:
+            exact = quadrature(model.log_density, low, high, resolution / finer)
+            if exact is not None:
+                break
+        if exact is None or not np.isfinite(exact[0]):
+            return None
+        outer_low, outer_high = low - (high - low) / 4.0, high + (high - low) / 4.0
+        if model.box is not None:
+            outer_low = np.maximum(outer_low, model.box.low)
+            outer_high = np.minimum(outer_high, model.box.high)
+        frame = _frame(outer_low, outer_high, low, high)
+        if not len(frame) or model.log_density(frame).max() < exact[0] - _NEGLIGIBLE:
+            return exact
+        low, high = outer_low, outer_high
+    return None
+
+
+def _frame(
+    outer_low: FloatArray, outer_high: FloatArray, low: FloatArray, high: FloatArray
+) -> FloatArray:
+    """Return points of a grid over the outer box that are not inside of the inner one."""
+    axes = [np.linspace(a, b, _N_FRAME) for a, b in zip(outer_low, outer_high, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return np.asarray(points[~np.all((points > low) & (points < high), axis=1)])
 
 
 def _check_normalised(base: EstimatorBase, log_ratio: FloatArray) -> None:
