@@ -19,7 +19,6 @@ from scipy.special import logsumexp
 from scipy.stats import truncnorm
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import ThreadpoolController
 
 from skmmd._chunked import row_blocks
@@ -465,6 +464,9 @@ def _fit_mixture(
     shape: str = "full",
     start: MixtureBase | None = None,
 ) -> MixtureBase:
+    # Late: it brings scikit-learn's clustering, which most users of the package do without.
+    from sklearn.mixture import GaussianMixture
+
     given = {}
     if start is not None:
         diagonals = np.diagonal(start.covariances, axis1=1, axis2=2)

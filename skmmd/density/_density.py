@@ -395,25 +395,7 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
                     f"{name}: the values leave the range of float64 when they are subtracted; "
                     "rescale the features to a scale near 1."
                 )
-        # Copies count; weights of an arbitrary unit count as their effective number of rows.
-        total, share = float(merged.sum()), merged / merged.max()
-        n_samples = max(total, float(share.sum() ** 2 / np.square(share).sum()))
-        merged = share / share.sum()
-        kind = "columns" if self.domain is not None else "full"
-        map_ = whitening(distinct, merged, n_samples, kind=kind if self.whiten else "none")
-        if not np.all(np.isfinite(map_.root)):
-            raise ValueError(
-                f"{name}: the squares of the values leave the range of float64; rescale the "
-                "features to a scale near 1."
-            )
-        constant = np.flatnonzero(~map_.varying)
-        if len(constant) == X.shape[1]:
-            raise ValueError(f"{name}: no feature varies by more than rounding errors.")
-        if len(constant) and not isinstance(self.base, str):
-            raise ValueError(
-                f"{name}: the features {constant[:5].tolist()} are constant, which a base measure "
-                "of your own cannot be asked to leave out; drop them."
-            )
+        n_samples, merged, map_ = self._coordinates(distinct, merged)
         box = self._box(distinct, map_)
         rows = Rows(map_.forward(distinct), merged, n_samples, distinct)
         self._warn_of_outliers(rows)
@@ -430,15 +412,44 @@ class ScoreMatchingDensity(DensityMixin, Estimator):
         )
         return fit, settings
 
+    def _coordinates(
+        self, distinct: FloatArray, merged: FloatArray
+    ) -> tuple[float, FloatArray, Whitening]:
+        """Return the number of samples, weights of sum 1, and whitened coordinates."""
+        name = type(self).__name__
+        # Copies count; weights of an arbitrary unit count as their effective number of rows.
+        total, share = float(merged.sum()), merged / merged.max()
+        n_samples = max(total, float(share.sum() ** 2 / np.square(share).sum()))
+        merged = share / share.sum()
+        kind = "columns" if self.domain is not None else "full"
+        map_ = whitening(distinct, merged, n_samples, kind=kind if self.whiten else "none")
+        if not np.all(np.isfinite(map_.root)):
+            raise ValueError(
+                f"{name}: the squares of the values leave the range of float64; rescale the "
+                "features to a scale near 1."
+            )
+        constant = np.flatnonzero(~map_.varying)
+        if len(constant) == distinct.shape[1]:
+            raise ValueError(f"{name}: no feature varies by more than rounding errors.")
+        if len(constant) and not isinstance(self.base, str):
+            raise ValueError(
+                f"{name}: the features {constant[:5].tolist()} are constant, which a base measure "
+                "of your own cannot be asked to leave out; drop them."
+            )
+        return n_samples, merged, map_
+
     def _warn_of_outliers(self, rows: Rows) -> None:
         """Tell if a few rows make up most of the variance in some direction."""
         far = np.argsort(rows.weight * np.square(rows.X).sum(axis=1))
         n_far = max(1, len(far) // 100)
         if not self.whiten or len(far) <= 10 * rows.X.shape[1]:
             return
+        # In directions that have variance: copies of a column leave one without.
+        values, vectors = np.linalg.eigh((rows.X.T * rows.weight) @ rows.X)
         rest = far[:-n_far]
-        left = np.linalg.eigvalsh((rows.X[rest].T * rows.weight[rest]) @ rows.X[rest])[0]
-        if left < _SQUEEZED:
+        rotated = rows.X[rest] @ vectors[:, values > 0.5 * values[-1]]
+        left = np.linalg.eigvalsh((rotated.T * rows.weight[rest]) @ rotated)
+        if left[0] < _SQUEEZED * values[-1]:
             warnings.warn(
                 f"{type(self).__name__}: {n_far} of {len(far)} rows lie so far out that they "
                 "make up most of the variance in some direction: outliers, by which the others are "

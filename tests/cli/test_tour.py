@@ -31,6 +31,9 @@ from skmmd._cli._tour import _transfer as transfer_part
 from skmmd._cli._tour import _two_sample as part
 from skmmd.datasets import make_rotated_digits, make_shifted_digits
 
+# Where a base measure alone is best, a table says so.
+pytestmark = pytest.mark.filterwarnings("ignore:ScoreMatchingDensity. on held-out rows:UserWarning")
+
 
 class Page(HTMLParser):
     """The tags of a page with their attributes, its identifiers, and whether all is closed."""
